@@ -1,0 +1,1 @@
+"""A first look: a real collection, a search and an evaluation without any download."""
