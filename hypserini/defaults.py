@@ -1,0 +1,61 @@
+"""What is used when a flag is left out: models, collections and indexes by name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+BUNDLED_MODEL = "hypserini-small"
+"""The small model that comes with the package."""
+
+INDEX_ROOT_VARIABLE = "HYPSERINI_INDEXES"
+INDEX_VARIABLE = "HYPSERINI_INDEX"
+MODEL_VARIABLE = "HYPSERINI_MODEL"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCollection:
+    """A collection that has a name, and the model its default index is made with."""
+
+    name: str
+    model: str
+
+    @property
+    def build_command(self) -> str:
+        """The command that builds the default index of this collection."""
+        if self.name == DEMO_COLLECTION.name:
+            return "make index"
+        return f"make index COLLECTION={self.name}"
+
+
+MSMARCO_PASSAGE = KnownCollection("msmarco-v1-passage", "jfkback/hypencoder.6_layer")
+DEMO_COLLECTION = KnownCollection("python-docs", BUNDLED_MODEL)
+
+COLLECTIONS = {known.name: known for known in (MSMARCO_PASSAGE, DEMO_COLLECTION)}
+
+
+def index_name(collection: str, model: str) -> str:
+    """The name of an index: the collection and the last part of the model's name.
+
+    >>> index_name("msmarco-v1-passage", "jfkback/hypencoder.6_layer")
+    'msmarco-v1-passage.hypencoder.6_layer'
+    """
+    return f"{collection}.{model.rstrip('/').rsplit('/', 1)[-1]}"
+
+
+def index_root() -> Path:
+    """The folder of the indexes: `$HYPSERINI_INDEXES`, or `indexes` in the working folder."""
+    return Path(os.environ.get(INDEX_ROOT_VARIABLE) or "indexes")
+
+
+def default_index(collection: KnownCollection, model: str | None = None) -> Path:
+    """Where the index of a known collection lies: `$HYPSERINI_INDEX`, or by its name."""
+    if named := os.environ.get(INDEX_VARIABLE):
+        return Path(named)
+    return index_root() / index_name(collection.name, model or default_model(collection))
+
+
+def default_model(collection: KnownCollection | None = None) -> str:
+    """The model to index a collection with: `$HYPSERINI_MODEL`, the collection's, the bundled."""
+    return os.environ.get(MODEL_VARIABLE) or (collection.model if collection else BUNDLED_MODEL)

@@ -1,0 +1,133 @@
+"""`python -m hypserini.index`: encode a collection into a Lucene index."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hypserini import cli, defaults
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The flags, named as in `pyserini.index.lucene` and `pyserini.encode`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hypserini.index",
+        description="Encode a collection with a Hypencoder and write text and vectors into one "
+        "Lucene index. Without flags: the documentation of the installed Python packages, with "
+        "the bundled model.",
+    )
+    parser.add_argument(
+        "--collection",
+        "--input",
+        metavar="PATH|NAME",
+        help="a file or folder in Pyserini's JSON, BEIR's or TSV format, or a known name: "
+        f"{', '.join(defaults.COLLECTIONS)} (default: {defaults.DEMO_COLLECTION.name})",
+    )
+    parser.add_argument(
+        "--collection-path",
+        metavar="PATH",
+        help="where the files of a collection given by name lie",
+    )
+    parser.add_argument("--index", metavar="FOLDER", help="the index to make (default: by name)")
+    parser.add_argument(
+        "--model",
+        "--encoder",
+        help="a model on the hub or in a folder "
+        f"(default: ${defaults.MODEL_VARIABLE}, the collection's, or {defaults.BUNDLED_MODEL})",
+    )
+    parser.add_argument("--fields", nargs="+", help="JSON fields that make up the text, in order")
+    parser.add_argument(
+        "--max-length", type=cli.positive_int, help="tokens encoded of a document (default: 512)"
+    )
+    parser.add_argument("--batch-size", type=cli.positive_int, default=64)
+    parser.add_argument(
+        "--vectors",
+        choices=["hnsw", "flat"],
+        default="hnsw",
+        help="with a graph for approximate search, or without (default: hnsw)",
+    )
+    parser.add_argument("--M", dest="m", type=cli.positive_int, default=16, help="graph degree")
+    parser.add_argument(
+        "--ef-construction", "--efC", type=cli.positive_int, default=100, help="graph beam width"
+    )
+    parser.add_argument("--threads", type=cli.positive_int, default=1, help="threads that index")
+    parser.add_argument("--optimize", action="store_true", help="merge all segments into one")
+    parser.add_argument(
+        "--commit-every",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="what a kill can cost at most (default: 60)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted build")
+    parser.add_argument("--overwrite", action="store_true", help="replace an index that is there")
+    cli.add_device_arguments(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Build the index that the flags ask for."""
+    known = defaults.COLLECTIONS.get(args.collection or defaults.DEMO_COLLECTION.name)
+    model = args.model or defaults.default_model(known)
+    index = args.index or str(_default_index(args.collection, known, model))
+    collection = _locate(args, known)
+
+    from hypserini.index.build import IndexOptions, build_index
+
+    options = IndexOptions(
+        fields=tuple(args.fields) if args.fields else None,
+        vectors=args.vectors,
+        m=args.m,
+        ef_construction=args.ef_construction,
+        max_length=args.max_length,
+        batch_size=args.batch_size,
+        threads=args.threads,
+        commit_seconds=args.commit_every,
+        optimize=args.optimize,
+    )
+    started = time.perf_counter()
+    metadata = build_index(
+        collection,
+        index,
+        model,
+        options,
+        device=args.device,
+        dtype=args.dtype,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        progress=not args.quiet,
+        collection_name=known.name if known else None,
+    )
+    seconds = time.perf_counter() - started
+    print(f"{index}: {metadata.consumed:,} documents, model {metadata.model}, {seconds:.1f} s")
+
+
+def _default_index(
+    collection: str | None, known: defaults.KnownCollection | None, model: str
+) -> Path:
+    if known:
+        return defaults.default_index(known, model)
+    name = Path(str(collection)).resolve().name.split(".")[0]
+    return defaults.index_root() / defaults.index_name(name, model)
+
+
+def _locate(args: argparse.Namespace, known: defaults.KnownCollection | None) -> str:
+    """The path or name that the collection reader takes; makes the demo's collection if needed."""
+    if args.collection_path:
+        return args.collection_path
+    if known is defaults.DEMO_COLLECTION:
+        from hypserini.demo.docstrings import ensure_collection
+
+        return str(ensure_collection())
+    return args.collection
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return cli.main(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

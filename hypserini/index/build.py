@@ -1,0 +1,342 @@
+"""Builds an index: reads a collection, encodes it, writes text and vectors into one Lucene index.
+
+The index grows in a folder beside its final place, `<index>.building`, is committed as it goes,
+and takes its place only when it is complete: a search never meets half an index, and one that is
+to be replaced stays until its successor is ready.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from hypserini.errors import CollectionError, IndexingError, ModelError
+from hypserini.index.collection import Collection, Document
+from hypserini.index.metadata import IndexMetadata
+from hypserini.index.writer import DuplicateDocid, IndexWriter
+from hypserini.threads import detached
+
+if TYPE_CHECKING:
+    from hypserini.encode import DocumentEncoder
+    from hypserini.modeling import DualEncoder
+
+logger = logging.getLogger(__name__)
+
+BATCHES_IN_A_CHUNK = 32
+"""Batches that are sorted by length together: the more, the less padding, the more memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How an index is built; what is recorded in it is compared when a build is resumed.
+
+    `fields` are joined to the text of a document (None: by the collection's format), `threads` add
+    documents in Java, `commit_seconds` is what a kill can cost, `optimize` merges all segments.
+    """
+
+    fields: tuple[str, ...] | None = None
+    vectors: str = "hnsw"
+    m: int = 16
+    ef_construction: int = 100
+    max_length: int | None = None
+    batch_size: int = 64
+    threads: int = 1
+    commit_seconds: float = 60.0
+    optimize: bool = False
+
+
+def build_index(
+    collection: str | Path,
+    index: str | Path,
+    model: str | DualEncoder,
+    options: IndexOptions | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    collection_name: str | None = None,
+) -> IndexMetadata:
+    """Encode a collection and write it into a Lucene index.
+
+    Args:
+        collection: A file or a folder in Pyserini's JSON, BEIR's or TSV format.
+        index: The folder to make.
+        model: The name or folder of a model, or a loaded one.
+        resume: Go on where an interrupted build was committed last.
+        overwrite: Replace an index or an unfinished build that is there.
+        collection_name: What to record as the collection's name; its path by default.
+
+    Returns:
+        The metadata of the finished index.
+
+    Raises:
+        CollectionError: The collection is missing or malformed; names the file and the line.
+        IndexingError: The index exists, or an unfinished one does not fit.
+        ModelError: The model cannot be loaded, or encodes a document to NaN.
+    """
+    options = options or IndexOptions()
+    target = Path(index)
+    building = target.with_name(target.name + ".building")
+    _check_place(target, building, resume=resume, overwrite=overwrite)
+    source = Collection(collection, fields=options.fields)
+    encoder = _document_encoder(model, options, device, dtype)
+    if building.exists() and not resume:
+        shutil.rmtree(building)
+    try:
+        with IndexWriter(
+            building,
+            dimension=encoder.model.dim,
+            vectors=options.vectors,
+            m=options.m,
+            ef_construction=options.ef_construction,
+            append=resume,
+            threads=options.threads,
+        ) as writer:
+            fresh = _fresh_metadata(encoder, options, writer, collection_name or str(collection))
+            metadata = _resumed_metadata(writer, building, fresh) if resume else fresh
+            _fill(writer, source, encoder, metadata, options, progress)
+            if options.optimize:
+                logger.info("merging the segments into one")
+                writer.optimize()
+            metadata.complete = True
+            writer.commit(metadata.to_user_data())
+    except BaseException:
+        _drop_if_nothing_committed(building)
+        raise
+    _put_in_place(building, target)
+    _report(metadata, encoder.max_length)
+    return metadata
+
+
+def _document_encoder(
+    model: str | DualEncoder, options: IndexOptions, device: str, dtype: str
+) -> DocumentEncoder:
+    from hypserini.encode import DocumentEncoder
+    from hypserini.modeling import load_model
+
+    if isinstance(model, str):
+        model = load_model(model, device=device, dtype=dtype)
+    return DocumentEncoder(model, max_length=options.max_length, batch_size=options.batch_size)
+
+
+def _fresh_metadata(
+    encoder: DocumentEncoder, options: IndexOptions, writer: IndexWriter, collection: str
+) -> IndexMetadata:
+    model = encoder.model
+    return IndexMetadata(
+        model=model.name,
+        fingerprint=model.fingerprint,
+        dimension=model.dim,
+        pooling=model.pooling,
+        max_length=encoder.max_length,
+        similarity=writer.similarity,
+        vectors=options.vectors,
+        collection=collection,
+        fields=",".join(options.fields or ()),
+    )
+
+
+def _check_place(target: Path, building: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to touch what is there, unless it is an index and the caller says so."""
+    _drop_if_nothing_committed(building)
+    if resume and overwrite:
+        raise IndexingError("--resume and --overwrite exclude each other: give one of them.")
+    if target.exists() and not _is_index(target):
+        if not target.is_dir() or any(target.iterdir()):
+            raise IndexingError(
+                f"{target} exists and is not a Lucene index: choose another folder for --index."
+            )
+    elif target.exists() and resume and not building.exists():
+        raise IndexingError(f"the index {target} is complete: there is nothing to resume.")
+    elif target.exists() and not overwrite and not resume:
+        raise IndexingError(
+            f"the index {target} exists: give --overwrite to replace it, or another --index."
+        )
+    if building.exists() and not (resume or overwrite):
+        raise IndexingError(
+            f"an unfinished build of this index lies in {building}: "
+            "give --resume to go on with it, or --overwrite to start again."
+        )
+    if resume and not building.exists():
+        raise IndexingError(
+            f"there is no unfinished build at {building}: leave --resume out to start one."
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not building.exists():
+            building.mkdir()
+            building.rmdir()
+    except OSError as error:
+        raise IndexingError(
+            f"cannot make the folder {building} ({error.strerror}): choose another --index."
+        ) from error
+
+
+def _is_index(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.glob("segments_*"))
+
+
+def _resumed_metadata(writer: IndexWriter, building: Path, fresh: IndexMetadata) -> IndexMetadata:
+    """The metadata of the last commit, when it was made with the same model and options."""
+    found = IndexMetadata.from_user_data(writer.committed_metadata, str(building))
+    if found is None:
+        return fresh
+    for name in ("model", "fingerprint", "max_length", "vectors", "collection", "fields"):
+        before, now = getattr(found, name), getattr(fresh, name)
+        # The same weights may lie under another name; the fingerprint tells.
+        if before != now and name != "model":
+            raise IndexingError(
+                f"the build in {building} was begun with {name} {before or 'unset'} (model "
+                f"{found.model}) and not {now or 'unset'} (model {fresh.model}): give the same "
+                "options to resume, or --overwrite to start again."
+            )
+    found.complete = False
+    logger.info("resuming after %s documents", f"{found.consumed:,}")
+    return found
+
+
+def _fill(
+    writer: IndexWriter,
+    collection: Collection,
+    encoder: DocumentEncoder,
+    metadata: IndexMetadata,
+    options: IndexOptions,
+    progress: bool,
+) -> None:
+    """Encode and write all documents after the first `metadata.consumed`.
+
+    One chunk is written by a thread while the next is encoded.
+    """
+    places: dict[str, Document] = {}
+    pending: Future[None] | None = None
+    truncated_before = metadata.truncated
+    committed_at = time.monotonic()
+    documents = collection.read(skip=metadata.consumed)
+    add = detached(writer.add)
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="hypserini-writer") as pool,
+        tqdm(
+            desc="indexing",
+            unit=" docs",
+            initial=metadata.consumed,
+            disable=not progress,
+            smoothing=0.1,
+        ) as bar,
+    ):
+        for chunk in _chunks(documents, options.batch_size * BATCHES_IN_A_CHUNK):
+            vectors = _encode(encoder, chunk)
+            _settle(pending, places)
+            if pending and time.monotonic() - committed_at > options.commit_seconds:
+                _commit(writer, metadata, places)
+                committed_at = time.monotonic()
+            for document in chunk:
+                places.setdefault(document.docid, document)
+            pending = pool.submit(
+                add,
+                [document.docid for document in chunk],
+                vectors,
+                [document.contents for document in chunk],
+                [document.raw for document in chunk],
+            )
+            metadata.add(vectors)
+            metadata.empty += sum(not document.contents.strip() for document in chunk)
+            metadata.truncated = truncated_before + encoder.truncated
+            bar.total = _expected_documents(collection, metadata.consumed)
+            bar.update(len(chunk))
+        _settle(pending, places)
+        bar.total = metadata.consumed
+    _commit(writer, metadata, places)
+
+
+def _chunks(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
+    while chunk := list(islice(documents, size)):
+        yield chunk
+
+
+def _expected_documents(collection: Collection, consumed: int) -> int | None:
+    """The size of the collection, from the share of its bytes that has been read."""
+    if not collection.bytes_read or collection.total_bytes is None:
+        return None
+    return max(consumed, round(consumed * collection.total_bytes / collection.bytes_read))
+
+
+def _encode(encoder: DocumentEncoder, chunk: Sequence[Document]):
+    try:
+        return encoder.encode([document.contents for document in chunk])
+    except ModelError as error:
+        position = getattr(error, "position", None)
+        if position is None:
+            raise
+        document = chunk[position]
+        raise ModelError(
+            f"document {document.docid} ({document.source}, line {document.line}): {error}"
+        ) from error
+
+
+def _settle(pending: Future[None] | None, places: dict[str, Document]) -> None:
+    if pending is not None:
+        with _naming_duplicates(places):
+            pending.result()
+
+
+def _commit(writer: IndexWriter, metadata: IndexMetadata, places: dict[str, Document]) -> None:
+    with _naming_duplicates(places):
+        writer.commit(metadata.to_user_data())
+    places.clear()
+
+
+class _naming_duplicates:  # noqa: N801
+    """Turns the writer's complaint about a docid into one about a line of the collection."""
+
+    def __init__(self, places: dict[str, Document]) -> None:
+        self.places = places
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if isinstance(error, DuplicateDocid):
+            place = self.places.get(error.docid)
+            where = f" (see {place.source}, line {place.line})" if place else ""
+            raise CollectionError(
+                f"the docid {error.docid} occurs more than once in the collection{where}: "
+                "give every document an id of its own."
+            ) from error
+
+
+def _drop_if_nothing_committed(building: Path) -> None:
+    """Leave no folder behind that `--resume` could make nothing of."""
+    if building.is_dir() and not _is_index(building):
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _put_in_place(building: Path, target: Path) -> None:
+    replaced = target.with_name(target.name + ".replaced")
+    if target.exists():
+        target.rename(replaced)
+    building.rename(target)
+    if replaced.exists():
+        shutil.rmtree(replaced)
+
+
+def _report(metadata: IndexMetadata, max_length: int) -> None:
+    logger.info("indexed %s documents", f"{metadata.consumed:,}")
+    if metadata.empty:
+        logger.warning("%s documents have no text and were indexed all the same", metadata.empty)
+    if metadata.truncated:
+        logger.warning(
+            "%s documents are longer than %s tokens and were encoded up to there",
+            f"{metadata.truncated:,}",
+            max_length,
+        )

@@ -1,0 +1,44 @@
+"""Scores blocks of document vectors with the q-nets of a batch of queries."""
+
+from __future__ import annotations
+
+import torch
+
+from hypserini.modeling import QNet
+from hypserini.search.candidates import Candidates
+
+
+class QNetScorer:
+    """Holds a batch of q-nets on a device and scores the blocks that candidates hand out.
+
+    Args:
+        q_net: The q-nets of `q` queries; they are moved once.
+        device: Where the scores are computed.
+        dtype: The number format of the matrix products; scores come back as float32.
+    """
+
+    def __init__(
+        self,
+        q_net: QNet,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.q_net = q_net.to(device=device, dtype=dtype)
+
+    def __call__(self, vectors: torch.Tensor, out: torch.Tensor) -> None:
+        """Write the scores of `[n, dim]` vectors into `out`, `[q, n] float32` on the CPU."""
+        if self.q_net.device.type == "cpu":
+            self.q_net.score(vectors, out=out)
+        else:
+            out.copy_(self.q_net.score(vectors.to(self.q_net.device)))
+
+
+def drive(candidates: Candidates, scorer: QNetScorer) -> None:
+    """Run a search: score what the candidates hand out until they have enough.
+
+    This loop is every kind of search; what is handed out next is the candidates' affair.
+    """
+    while n := candidates.next():
+        scorer(candidates.vectors[:n], candidates.scores[:, :n])
+        candidates.accept(n)

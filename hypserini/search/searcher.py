@@ -1,0 +1,284 @@
+"""`LuceneHypencoderSearcher`: searches a Lucene index with the q-nets of a Hypencoder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+
+from hypserini import defaults
+from hypserini.encode import QueryEncoder
+from hypserini.errors import HypseriniError, IndexingError, ModelError
+from hypserini.index.metadata import IndexMetadata
+from hypserini.index.reader import Index
+from hypserini.modeling import QNet, load_model
+from hypserini.search.candidates import Scan
+from hypserini.search.scorer import QNetScorer, drive
+from hypserini.threads import detached
+
+if TYPE_CHECKING:
+    from hypserini.modeling import DualEncoder
+
+TOPICS_IN_A_BATCH = 16
+"""Queries whose q-nets are held at once: 14 MB each for a model of six blocks of width 768."""
+
+
+@dataclass(slots=True)
+class Hit:
+    """One document of a ranking; the attributes that Pyserini's writers and fusions use."""
+
+    docid: str
+    score: float
+
+
+class StoredDocument:
+    """A document of the index, with the methods of Pyserini's `Document`."""
+
+    def __init__(self, docid: str, raw: str) -> None:
+        self._docid = docid
+        self._raw = raw
+
+    def docid(self) -> str:
+        """The docid."""
+        return self._docid
+
+    def id(self) -> str:
+        """The docid."""
+        return self._docid
+
+    def raw(self) -> str:
+        """The document as it was in the collection, JSON."""
+        return self._raw
+
+    def get(self, field: str) -> Any:
+        """A field of the document's JSON, or None."""
+        return json.loads(self._raw).get(field)
+
+    def contents(self) -> str | None:
+        """The text of the document."""
+        return self.get("contents") or self.get("text")
+
+
+class LuceneHypencoderSearcher:
+    """Ranks all documents of an index by the q-net of each query (exhaustive, exact).
+
+    Args:
+        index: The folder of a Lucene index with a dense field.
+        model: A model's name or folder, or a loaded one; by default the one that the index was
+            encoded with. It is loaded when the first text is to be encoded.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        dtype: `float32`, `bfloat16` or `float16`, of the encoder and the q-nets.
+        max_length: Tokens encoded of a query; by default the model's.
+        batch_size: Queries whose q-nets are held and scored together.
+
+    Raises:
+        IndexingError: The index is missing, has no dense field or belongs to another model.
+        ModelError: The model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        index: str | os.PathLike[str],
+        model: str | DualEncoder | None = None,
+        *,
+        device: str = "auto",
+        dtype: str = "float32",
+        max_length: int | None = None,
+        batch_size: int = TOPICS_IN_A_BATCH,
+    ) -> None:
+        self.index = Index(index)
+        self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
+        self.batch_size = batch_size
+        self._model = model
+        self._device = device
+        self._dtype = dtype
+        self._max_length = max_length
+        self._encoder: QueryEncoder | None = None
+        if model is not None and not isinstance(model, str):
+            self._check_model(model)
+
+    @classmethod
+    def from_prebuilt_index(cls, name: str, model: str | None = None, **options: Any) -> Self:
+        """Open an index of the index folder by its name, e.g. `msmarco-v1-passage.hypencoder...`.
+
+        Raises:
+            IndexingError: There is none; the message tells which command builds it.
+        """
+        return cls(defaults.index_root() / name, model, **options)
+
+    @property
+    def num_docs(self) -> int:
+        """The number of live documents."""
+        return self.index.num_docs
+
+    @property
+    def encoder(self) -> QueryEncoder:
+        """The query encoder; loads the model on first use."""
+        if self._encoder is None:
+            self._encoder = self._load_encoder()
+        return self._encoder
+
+    def search(self, q: str | QNet, k: int = 10) -> list[Hit]:
+        """The `k` best documents for a query text or its q-net, best first, ties by docid."""
+        return self.batch_search([q], ["q"], k)["q"]
+
+    def batch_search(
+        self,
+        queries: Sequence[str | QNet],
+        qids: Sequence[str],
+        k: int = 10,
+        threads: int = 1,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> dict[str, list[Hit]]:
+        """The `k` best documents of each query, by query id.
+
+        Args:
+            queries: Texts, or q-nets of one query each.
+            qids: As many ids, all different.
+            k: Hits a query; more than there are documents gives all of them.
+            threads: Batches of queries that are searched side by side.
+            on_progress: Called with the number of queries whenever some are done.
+        """
+        return dict(self.stream_search(queries, qids, k, threads, on_progress=on_progress))
+
+    def stream_search(
+        self,
+        queries: Sequence[str | QNet],
+        qids: Sequence[str],
+        k: int = 10,
+        threads: int = 1,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> Iterator[tuple[str, list[Hit]]]:
+        """Like `batch_search`, but hands out each ranking when it is ready, in input order."""
+        if len(queries) != len(qids):
+            raise ValueError(f"{len(queries)} queries but {len(qids)} ids")
+        if k < 1:
+            raise ValueError(f"k is {k} and must be at least 1")
+        for batch_qids, rankings in self._rankings(queries, qids, k, threads):
+            yield from zip(batch_qids, rankings, strict=True)
+            if on_progress:
+                on_progress(len(batch_qids))
+
+    def doc(self, docid: str) -> StoredDocument | None:
+        """The stored document of a docid, or None when the index does not hold it."""
+        raw = self.index.raw(docid)
+        return None if raw is None else StoredDocument(docid, raw)
+
+    def close(self) -> None:
+        """Close the index."""
+        self.index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _rankings(
+        self, queries: Sequence[str | QNet], qids: Sequence[str], k: int, threads: int
+    ) -> Iterator[tuple[Sequence[str], list[list[Hit]]]]:
+        batches = [
+            (qids[start : start + self.batch_size], queries[start : start + self.batch_size])
+            for start in range(0, len(queries), self.batch_size)
+        ]
+        if threads == 1:
+            for batch_qids, batch in batches:
+                yield batch_qids, self._search_batch(self._q_nets(batch), batch_qids, k)
+            return
+        cores = torch.get_num_threads()
+
+        def task(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[list[Hit]]:
+            torch.set_num_threads(max(1, cores // threads))
+            return self._search_batch(self._q_nets(batch), batch_qids, k)
+
+        _ = self.encoder if any(isinstance(q, str) for q in queries) else None
+        try:
+            with ThreadPoolExecutor(threads, thread_name_prefix="hypserini-search") as pool:
+                results = pool.map(
+                    detached(task), [b for _, b in batches], [ids for ids, _ in batches]
+                )
+                for (batch_qids, _), rankings in zip(batches, results, strict=True):
+                    yield batch_qids, rankings
+        finally:
+            torch.set_num_threads(cores)
+
+    def _q_nets(self, queries: Sequence[str | QNet]) -> QNet:
+        """The q-nets of a batch that may mix texts and q-nets."""
+        if all(isinstance(query, str) for query in queries):
+            return self.encoder.encode([str(query) for query in queries])
+        return QNet.cat([self.encoder.encode([q]) if isinstance(q, str) else q for q in queries])
+
+    def _search_batch(self, q_net: QNet, qids: Sequence[str], k: int) -> list[list[Hit]]:
+        if q_net.dim != self.index.dimension:
+            raise IndexingError(
+                f"the q-nets take vectors of {q_net.dim} dimensions and the index "
+                f"{self.index.path} holds vectors of {self.index.dimension}: "
+                f"search with the model that the index was encoded with{self._made_with()}."
+            )
+        q_net.check_finite(qids)
+        device = self._scoring_device(q_net)
+        scorer = QNetScorer(q_net, device=device, dtype=getattr(torch, self._dtype))
+        with Scan(self.index, queries=len(q_net), k=k) as candidates:
+            try:
+                drive(candidates, scorer)
+            except HypseriniError:
+                raise
+            return [
+                [Hit(docid, float(score)) for docid, score in zip(*candidates.hits(i), strict=True)]
+                for i in range(len(q_net))
+            ]
+
+    def _scoring_device(self, q_net: QNet) -> torch.device:
+        if self._encoder is not None:
+            return self._encoder.model.device
+        return q_net.device
+
+    def _load_encoder(self) -> QueryEncoder:
+        model = self._model
+        if model is None:
+            if self.metadata is None:
+                raise ModelError(
+                    f"the index {self.index.path} does not say which model it was encoded with: "
+                    "name the model (--model)."
+                )
+            model = self.metadata.model
+        if isinstance(model, str):
+            model = load_model(model, device=self._device, dtype=self._dtype)
+            self._check_model(model)
+        return QueryEncoder(model, max_length=self._max_length)
+
+    def _check_model(self, model: DualEncoder) -> None:
+        """Refuse a model whose documents would not have the vectors of this index."""
+        if model.dim != self.index.dimension:
+            raise IndexingError(
+                f"the model {model.name} makes vectors of {model.dim} dimensions and the index "
+                f"{self.index.path} holds vectors of {self.index.dimension}: "
+                f"search with the model that the index was encoded with{self._made_with()}."
+            )
+        if self.metadata and self.metadata.fingerprint != model.fingerprint:
+            raise IndexingError(
+                f"the index {self.index.path} was encoded by {self.metadata.model} and not by "
+                f"{model.name}: search with {self.metadata.model}, or index with {model.name}."
+            )
+
+    def _made_with(self) -> str:
+        return f", {self.metadata.model}" if self.metadata else ""
+
+
+def require_index(path: Path, build_command: str) -> Path:
+    """Return `path` if there is something; the error names the command that builds the index.
+
+    Raises:
+        IndexingError: Nothing is there.
+    """
+    if path.exists():
+        return path
+    raise IndexingError(f"the index {path} is not there; build it with: {build_command}")
