@@ -14,7 +14,7 @@ import torch
 
 from hypserini import defaults
 from hypserini.encode import QueryEncoder
-from hypserini.errors import HypseriniError, IndexingError, ModelError
+from hypserini.errors import IndexingError, ModelError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.modeling import QNet, load_model
@@ -227,10 +227,7 @@ class LuceneHypencoderSearcher:
         device = self._scoring_device(q_net)
         scorer = QNetScorer(q_net, device=device, dtype=getattr(torch, self._dtype))
         with Scan(self.index, queries=len(q_net), k=k) as candidates:
-            try:
-                drive(candidates, scorer)
-            except HypseriniError:
-                raise
+            drive(candidates, scorer)
             return [
                 [Hit(docid, float(score)) for docid, score in zip(*candidates.hits(i), strict=True)]
                 for i in range(len(q_net))

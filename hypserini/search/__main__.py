@@ -1,0 +1,187 @@
+"""`python -m hypserini.search`: search an index with topics and write a run, or ask one query."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypserini import cli, defaults
+from hypserini.errors import IndexingError, TopicsError
+
+if TYPE_CHECKING:
+    from hypserini.search.searcher import Hit, LuceneHypencoderSearcher
+    from hypserini.search.topics import Topics
+
+SNIPPET = 200
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The flags, named as in `pyserini.search.lucene`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hypserini.search",
+        description="Rank the documents of an index by the q-net of each topic and write a run.",
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--topics",
+        metavar="FILE|NAME",
+        help="a topics file (TSV, TREC, JSON lines, .gz) or a name that Pyserini knows; "
+        "dl19, dl20 and dev are short for the MS MARCO passage topics",
+    )
+    what.add_argument("--query", metavar="TEXT", help="print the hits of one query")
+    parser.add_argument(
+        "--index",
+        metavar="FOLDER",
+        help="the index to search (default: "
+        f"${defaults.INDEX_VARIABLE}, or the index that belongs to the topics)",
+    )
+    parser.add_argument(
+        "--model", "--encoder", help="the model (default: the one that the index was encoded with)"
+    )
+    parser.add_argument(
+        "--encoded-queries",
+        metavar="FOLDER",
+        help="take the q-nets from here, as `python -m hypserini.encode` wrote them",
+    )
+    parser.add_argument("--output", metavar="FILE", help="the run (default: in runs/, by name)")
+    parser.add_argument(
+        "--output-format", choices=["trec", "msmarco", "json"], default="trec", help="(trec)"
+    )
+    parser.add_argument("--hits", type=cli.positive_int, help="a topic (default: 1000; 10 a query)")
+    parser.add_argument("--tag", default="hypserini", help="the run's tag (default: hypserini)")
+    parser.add_argument(
+        "--remove-query", action="store_true", help="drop the document whose id is the topic's"
+    )
+    parser.add_argument(
+        "--batch-size", type=cli.positive_int, default=16, help="topics at once (default: 16)"
+    )
+    parser.add_argument("--threads", type=cli.positive_int, default=1, help="batches side by side")
+    parser.add_argument(
+        "--max-length", type=cli.positive_int, help="tokens encoded of a query (default: 32)"
+    )
+    cli.add_device_arguments(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Search as the flags say."""
+    if args.query is not None:
+        ask(args)
+        return
+    from hypserini.search.topics import load_topics
+
+    topics = load_topics(args.topics)
+    index = find_index(args, topics)
+    output = Path(args.output or f"runs/{index.name}.{topics.name}.txt")
+
+    from hypserini.search.runs import RunWriter
+
+    # Opened before the search: a path that cannot be written costs no time.
+    with RunWriter(output, args.output_format, tag=args.tag) as writer:
+        started = time.perf_counter()
+        hits = 0
+        with open_searcher(args, index) as searcher:
+            for qid, ranking in search_topics(args, searcher, topics):
+                if args.remove_query:
+                    ranking = [hit for hit in ranking if hit.docid != qid][: args.hits or 1000]
+                writer.write(qid, ranking)
+                hits += len(ranking)
+        seconds = time.perf_counter() - started
+    print(f"{output}: {len(topics.items):,} topics, {hits:,} hits, {seconds:.1f} s")
+
+
+def find_index(args: argparse.Namespace, topics: Topics | None) -> Path:
+    """The index to search: the flag's, or the default of the topics' collection."""
+    from hypserini.search.searcher import require_index
+
+    family = defaults.COLLECTIONS.get(topics.family or "") if topics else defaults.DEMO_COLLECTION
+    if args.index:
+        path = Path(args.index)
+        if not path.exists() and (defaults.index_root() / path).exists():
+            return defaults.index_root() / path
+        command = "python -m hypserini.index --collection COLLECTION --index " + args.index
+        return require_index(path, command)
+    if family is None:
+        raise TopicsError(
+            f"no default index belongs to the topics {args.topics}: name one with --index."
+        )
+    return require_index(defaults.default_index(family, args.model), family.build_command)
+
+
+def open_searcher(args: argparse.Namespace, index: Path) -> LuceneHypencoderSearcher:
+    """The searcher for the flags; errors of the model come before the first topic."""
+    from hypserini.search.searcher import LuceneHypencoderSearcher
+
+    searcher = LuceneHypencoderSearcher(
+        index,
+        args.model,
+        device=args.device,
+        dtype=args.dtype,
+        max_length=args.max_length,
+        batch_size=args.batch_size,
+    )
+    if not args.encoded_queries:
+        _ = searcher.encoder
+    return searcher
+
+
+def search_topics(
+    args: argparse.Namespace, searcher: LuceneHypencoderSearcher, topics: Topics
+) -> Iterator[tuple[str, list[Hit]]]:
+    """The rankings of all topics in order, under a progress bar."""
+    from tqdm import tqdm
+
+    k = (args.hits or 1000) + bool(args.remove_query)
+    qids = [qid for qid, _ in topics.items]
+    with tqdm(total=len(qids), desc="searching", unit=" topics", disable=args.quiet) as bar:
+        if args.encoded_queries:
+            rankings = search_encoded(args, searcher, qids, k)
+        else:
+            texts = [text for _, text in topics.items]
+            rankings = searcher.stream_search(texts, qids, k, args.threads)
+        for qid, ranking in rankings:
+            yield qid, ranking
+            bar.update()
+
+
+def search_encoded(
+    args: argparse.Namespace, searcher: LuceneHypencoderSearcher, qids: list[str], k: int
+) -> Iterator[tuple[str, list[Hit]]]:
+    """The rankings of topics whose q-nets were saved; they are read a batch at a time."""
+    from hypserini.encode.saved import SavedQNets
+
+    saved = SavedQNets(args.encoded_queries)
+    fingerprint = saved.metadata.get("fingerprint")
+    if searcher.metadata and fingerprint and fingerprint != searcher.metadata.fingerprint:
+        raise IndexingError(
+            f"the q-nets in {args.encoded_queries} were made by {saved.metadata.get('model')} and "
+            f"the index {searcher.index.path} by {searcher.metadata.model}: "
+            "encode the topics with the model of the index."
+        )
+    for start in range(0, len(qids), args.batch_size):
+        batch = qids[start : start + args.batch_size]
+        q_nets = saved.load(batch)
+        yield from searcher.stream_search([q_nets[i] for i in range(len(batch))], batch, k)
+
+
+def ask(args: argparse.Namespace) -> None:
+    """Print the hits of one query with a title or the beginning of the text."""
+    index = find_index(args, None)
+    with open_searcher(args, index) as searcher:
+        hits = searcher.search(args.query, args.hits or 10)
+        for rank, hit in enumerate(hits, start=1):
+            document = searcher.doc(hit.docid)
+            text = " ".join((document.contents() or "").split()) if document else ""
+            print(f"{rank:3} {hit.score:10.4f}  {hit.docid}\n      {text[:SNIPPET]}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return cli.main(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,192 @@
+"""`python -m hypserini.search` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import make_model
+
+from hypserini.search.__main__ import main
+
+
+def search(*arguments: object) -> int:
+    return main([*map(str, arguments), "--quiet", "--device", "cpu"])
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert search(*arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert ": error: " in error
+    return error
+
+
+def read_trec(path: Path) -> dict[str, list[tuple[str, int, float, str]]]:
+    run: dict[str, list[tuple[str, int, float, str]]] = {}
+    for line in path.read_text().splitlines():
+        qid, q0, docid, rank, score, tag = line.split(" ")
+        assert q0 == "Q0"
+        run.setdefault(qid, []).append((docid, int(rank), float(score), tag))
+    return run
+
+
+def test_a_run_holds_every_topic_ranked(
+    tmp_path: Path, index: Path, topics_file: Path, topics: dict[str, str]
+) -> None:
+    output = tmp_path / "deep" / "run.txt"
+    base = ("--index", index, "--topics", topics_file, "--output", output)
+    assert search(*base, "--hits", 50, "--tag", "mine") == 0
+    run = read_trec(output)
+    assert list(run) == list(topics)
+    for ranking in run.values():
+        assert [rank for _, rank, _, _ in ranking] == list(range(1, 51))
+        assert [score for *_, score, _ in ranking] == sorted(
+            (score for *_, score, _ in ranking), reverse=True
+        )
+        assert {tag for *_, tag in ranking} == {"mine"}
+        assert len({docid for docid, *_ in ranking}) == 50
+
+
+def test_the_formats_hold_the_same_ranking(tmp_path: Path, index: Path, topics_file: Path) -> None:
+    base = ("--index", index, "--topics", topics_file, "--hits", 5)
+    for name in ("trec", "msmarco", "json"):
+        assert search(*base, "--output", tmp_path / name, "--output-format", name) == 0
+    trec = read_trec(tmp_path / "trec")
+    msmarco = [line.split("\t") for line in (tmp_path / "msmarco").read_text().splitlines()]
+    expected = [[q, d, str(r)] for q, ranking in trec.items() for d, r, _, _ in ranking]
+    assert msmarco == expected
+    text = (tmp_path / "json").read_text()
+    for _, docid, _ in expected:
+        assert docid in text
+    assert json.loads(text.splitlines()[0] if text.startswith("{") else text)
+
+
+def test_the_query_is_removed_and_the_run_stays_full(tmp_path: Path, index: Path) -> None:
+    topics = tmp_path / "topics.tsv"
+    topics.write_text("doc0005\tgraph walk beam\n")
+    base = ("--index", index, "--topics", topics, "--hits", 400)
+    assert search(*base, "--output", tmp_path / "with") == 0
+    assert search(*base, "--output", tmp_path / "without", "--remove-query") == 0
+    everything = [hit[0] for hit in read_trec(tmp_path / "with")["doc0005"]]
+    rest = [hit[0] for hit in read_trec(tmp_path / "without")["doc0005"]]
+    assert [docid for docid in everything if docid != "doc0005"] == rest
+    assert search(*base[:-1], 5, "--output", tmp_path / "five", "--remove-query") == 0
+    assert len(read_trec(tmp_path / "five")["doc0005"]) == 5
+
+
+def test_saved_q_nets_rank_as_their_texts(
+    tmp_path: Path, index: Path, topics_file: Path, tiny_model: Path
+) -> None:
+    from hypserini.encode.__main__ import main as encode
+
+    saved = tmp_path / "q-nets"
+    arguments = ["--model", tiny_model, "--topics", topics_file, "--output", saved]
+    assert encode([*map(str, arguments), "--quiet", "--device", "cpu"]) == 0
+    base = ("--index", index, "--topics", topics_file, "--hits", 30)
+    assert search(*base, "--output", tmp_path / "texts") == 0
+    assert search(*base, "--output", tmp_path / "saved", "--encoded-queries", saved) == 0
+    texts, from_saved = read_trec(tmp_path / "texts"), read_trec(tmp_path / "saved")
+    for qid, ranking in texts.items():
+        scores = [hit[2] for hit in ranking]
+        assert [hit[2] for hit in from_saved[qid]] == pytest.approx(scores, abs=1e-4)
+
+
+def test_q_nets_of_another_model_are_refused(
+    tmp_path: Path,
+    index: Path,
+    topics_file: Path,
+    other_model: Path,
+    tiny_model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from hypserini.encode.__main__ import main as encode
+
+    saved = tmp_path / "q-nets"
+    arguments = ["--model", other_model, "--topics", topics_file, "--output", saved]
+    assert encode([*map(str, arguments), "--quiet", "--device", "cpu"]) == 0
+    base = ("--index", index, "--topics", topics_file, "--output", tmp_path / "run")
+    error = failure(capsys, *base, "--encoded-queries", saved)
+    assert str(other_model) in error
+    assert str(tiny_model) in error
+
+
+def test_one_query_prints_its_hits(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert search("--index", index, "--query", "graph walk beam", "--hits", 3) == 0
+    printed = capsys.readouterr().out
+    assert len([line for line in printed.splitlines() if "doc0" in line]) == 3
+
+
+def test_bad_input_is_one_clear_sentence(
+    tmp_path: Path,
+    index: Path,
+    topics_file: Path,
+    other_model: Path,
+    tiny_model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = ("--output", tmp_path / "run.txt")
+    base = ("--index", index, "--topics", topics_file)
+    error = failure(capsys, "--index", tmp_path / "nowhere", "--topics", topics_file, *output)
+    assert "nowhere" in error
+    assert "hypserini.index" in error
+    error = failure(capsys, "--topics", topics_file, *output)
+    assert "--index" in error
+    error = failure(capsys, "--index", index, "--topics", "dl19-pasage", *output)
+    assert "dl19-passage" in error
+    error = failure(capsys, *base, *output, "--model", other_model)
+    assert str(other_model) in error
+    assert str(tiny_model) in error
+    wide = make_model(tmp_path / "wide", dim=64)
+    error = failure(capsys, *base, *output, "--model", wide)
+    assert "64" in error
+    assert "32" in error
+    assert not (tmp_path / "run.txt").exists()
+
+
+def test_an_output_that_cannot_be_written_is_found_before_the_search(
+    tmp_path: Path, index: Path, topics_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    base = ("--index", index, "--topics", topics_file, "--model", "nobody/never-loaded")
+    error = failure(capsys, *base, "--output", tmp_path / "file" / "run.txt")
+    assert str(tmp_path / "file" / "run.txt") in error
+    error = failure(capsys, *base, "--output", tmp_path)
+    assert str(tmp_path) in error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_an_interrupted_search_leaves_no_half_run_and_keeps_the_old_one(
+    tmp_path: Path, index: Path
+) -> None:
+    topics = tmp_path / "topics.tsv"
+    topics.write_text("".join(f"{i}\tgraph walk {i}\n" for i in range(100_000)))
+    output = tmp_path / "runs" / "run.txt"
+    output.parent.mkdir()
+    output.write_text("the old run\n")
+    command = [sys.executable, "-m", "hypserini.search", "--index", index, "--topics", topics]
+    command += ["--output", output, "--device", "cpu", "--batch-size", "4"]
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while len(list(output.parent.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted" in error
+    assert [path.name for path in output.parent.iterdir()] == ["run.txt"]
+    assert output.read_text() == "the old run\n"
+
+
+def test_help_and_import_are_light() -> None:
+    code = (
+        "import sys, hypserini, hypserini.search.__main__, hypserini.index.__main__; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'jnius', 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,175 @@
+"""The searcher against a brute-force ranking over the same vectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_model
+
+from hypserini import LuceneHypencoderSearcher, load_model
+from hypserini.encode import DocumentEncoder, QueryEncoder
+from hypserini.errors import IndexingError
+from hypserini.index.writer import IndexWriter
+
+TOLERANCE = 1e-5
+
+
+def brute_force(model, queries: list[str], docids: list[str], vectors: np.ndarray):
+    """All documents by score of torch's plain forward, ties by docid."""
+    scores = QueryEncoder(model).encode(queries)(torch.from_numpy(vectors)).detach().numpy()
+    return [sorted(zip(docids, row, strict=True), key=lambda x: (-x[1], x[0])) for row in scores]
+
+
+def assert_same_ranking(hits, expected) -> None:
+    """The same documents in the same order, but for scores that are equal up to rounding."""
+    assert [hit.score for hit in hits] == pytest.approx([s for _, s in expected], abs=TOLERANCE)
+    for position, (hit, (docid, score)) in enumerate(zip(hits, expected, strict=True)):
+        if hit.docid != docid:
+            near = [d for d, s in expected if abs(s - score) <= 2 * TOLERANCE]
+            assert hit.docid in near, f"rank {position + 1}: {hit.docid} instead of {docid}"
+
+
+@pytest.fixture(scope="module")
+def encoded(tiny_model: Path, collection: Path):
+    """The made collection's docids and vectors, and the model that made them."""
+    model = load_model(str(tiny_model), device="cpu")
+    documents = [json.loads(line) for line in collection.read_text().splitlines()]
+    vectors = DocumentEncoder(model).encode([document["contents"] for document in documents])
+    return model, [document["id"] for document in documents], vectors
+
+
+@pytest.mark.parametrize("k", [1, 10, 400, 1000])
+def test_the_ranking_is_that_of_brute_force(index: Path, topics, encoded, k: int) -> None:
+    model, docids, vectors = encoded
+    queries = list(topics.values())
+    with LuceneHypencoderSearcher(index, device="cpu") as searcher:
+        rankings = searcher.batch_search(queries, list(topics), k)
+    for qid, expected in zip(topics, brute_force(model, queries, docids, vectors), strict=True):
+        assert_same_ranking(rankings[qid], expected[:k])
+
+
+def test_one_query_alone_ranks_as_in_a_batch_and_with_threads(index: Path, topics) -> None:
+    queries, qids = list(topics.values()), list(topics)
+    with LuceneHypencoderSearcher(index, device="cpu", batch_size=3) as searcher:
+        batched = searcher.batch_search(queries, qids, 20)
+        threaded = searcher.batch_search(queries, qids, 20, 3)
+        for qid, query in topics.items():
+            alone = searcher.search(query, 20)
+            for other in (batched[qid], threaded[qid]):
+                assert_same_ranking(other, [(hit.docid, hit.score) for hit in alone])
+
+
+def test_segments_and_deletions_are_honoured(tmp_path: Path, topics, encoded) -> None:
+    model, docids, vectors = encoded
+    path = tmp_path / "index"
+    deleted = set(docids[::3])
+    with IndexWriter(path, dimension=model.dim) as writer:
+        for start in range(0, len(docids), 90):
+            chunk = slice(start, start + 90)
+            texts = ["some text"] * len(docids[chunk])
+            writer.add(docids[chunk], vectors[chunk], texts, texts)
+            writer.commit({})
+        writer.delete(sorted(deleted))
+        writer.commit({})
+    kept = [i for i, docid in enumerate(docids) if docid not in deleted]
+    queries = list(topics.values())
+    expected = brute_force(model, queries, [docids[i] for i in kept], vectors[kept])
+    with LuceneHypencoderSearcher(path, model, device="cpu") as searcher:
+        assert searcher.num_docs == len(kept)
+        rankings = searcher.batch_search(queries, list(topics), len(docids))
+    for qid, ranking in zip(topics, expected, strict=True):
+        assert_same_ranking(rankings[qid], ranking)
+
+
+def test_equal_scores_are_ordered_by_docid(tmp_path: Path, encoded) -> None:
+    model, _, vectors = encoded
+    docids = ["b2", "a10", "c", "a1", "a9"]
+    with IndexWriter(tmp_path / "index", dimension=model.dim) as writer:
+        writer.add(docids[:3], np.repeat(vectors[:1], 3, axis=0))
+        writer.commit({})
+        writer.add(docids[3:], np.repeat(vectors[:1], 2, axis=0))
+        writer.commit({})
+    with LuceneHypencoderSearcher(tmp_path / "index", model, device="cpu") as searcher:
+        for k in (5, 3, 1):
+            hits = searcher.search("graph walk", k)
+            assert [hit.docid for hit in hits] == ["a1", "a10", "a9", "b2", "c"][:k]
+
+
+def test_cacm_is_ranked_as_by_brute_force(tmp_path: Path, cacm: Path) -> None:
+    from hypserini.defaults import BUNDLED_MODEL
+    from hypserini.index.build import build_index
+
+    model = load_model(BUNDLED_MODEL, device="cpu")
+    documents = [json.loads(line) for line in (cacm / "corpus.jsonl").read_text().splitlines()]
+    topics = dict(line.split("\t") for line in (cacm / "topics.tsv").read_text().splitlines())
+    path = tmp_path / "cacm"
+    build_index(cacm / "corpus.jsonl", path, model, progress=False)
+    vectors = DocumentEncoder(model).encode([document["contents"] for document in documents])
+    docids = [document["id"] for document in documents]
+    queries = list(topics.values())
+    with LuceneHypencoderSearcher(path, device="cpu") as searcher:
+        rankings = searcher.batch_search(queries, list(topics), 5000)
+        assert json.loads(searcher.doc("CACM-0001").raw()) == documents[0]
+    for qid, expected in zip(topics, brute_force(model, queries, docids, vectors), strict=True):
+        assert_same_ranking(rankings[qid], expected)
+
+
+def test_stored_documents_come_back_and_unknown_ones_are_none(
+    index: Path, collection: Path
+) -> None:
+    document = json.loads(collection.read_text().splitlines()[3])
+    with LuceneHypencoderSearcher(index) as searcher:
+        stored = searcher.doc(document["id"])
+        assert stored is not None
+        assert stored.contents() == document["contents"]
+        assert json.loads(stored.raw()) == document
+        assert searcher.doc("no-such-document") is None
+
+
+def test_a_model_of_other_weights_or_another_size_is_refused(
+    tmp_path: Path, index: Path, other_model: Path, tiny_model: Path
+) -> None:
+    with LuceneHypencoderSearcher(index, str(other_model), device="cpu") as searcher:
+        with pytest.raises(IndexingError, match="encoded by") as error:
+            searcher.search("graph")
+        assert str(other_model) in str(error.value)
+        assert str(tiny_model) in str(error.value)
+    wide = make_model(tmp_path / "wide", dim=64)
+    with LuceneHypencoderSearcher(index, str(wide), device="cpu") as searcher:
+        with pytest.raises(IndexingError, match="64 dimensions"):
+            searcher.search("graph")
+
+
+def test_a_query_of_nan_weights_is_named(index: Path, encoded) -> None:
+    model, _, _ = encoded
+    q_nets = QueryEncoder(model).encode(["graph", "tree"])
+    q_nets.matrices[0] = q_nets.matrices[0].clone()
+    q_nets.matrices[0][1, 0, 0] = float("nan")
+    with LuceneHypencoderSearcher(index, model, device="cpu") as searcher:
+        with pytest.raises(Exception, match="q-tree"):
+            searcher.batch_search([q_nets[0], q_nets[1]], ["q-graph", "q-tree"])
+
+
+def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IndexingError, match="nowhere"):
+        LuceneHypencoderSearcher(tmp_path / "nowhere")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file.txt").write_text("text")
+    with pytest.raises(IndexingError, match="folder"):
+        LuceneHypencoderSearcher(tmp_path / "folder")
+
+
+def test_an_index_without_hypserini_metadata_needs_a_named_model(tmp_path: Path, encoded) -> None:
+    model, docids, vectors = encoded
+    with IndexWriter(tmp_path / "index", dimension=model.dim) as writer:
+        writer.add(docids, vectors)
+        writer.commit({})
+    with LuceneHypencoderSearcher(tmp_path / "index", device="cpu") as searcher:
+        with pytest.raises(Exception, match="--model"):
+            searcher.search("graph")
+
+
