@@ -1,0 +1,127 @@
+"""The same index and the same runs in Pyserini's own hands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+PYSERINI = Path(__file__).resolve().parents[1] / "pyserini_offline.py"
+OLD_LINE = version("pyserini").startswith("1.")
+
+
+def pyserini(module: str, *arguments: object) -> str:
+    """Run a Pyserini module in a process of its own; what it printed."""
+    command = [sys.executable, PYSERINI, module, *arguments]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def python(code: str, *arguments: object) -> str:
+    """Run code after `offline()` in a process of its own; what it printed."""
+    prelude = (
+        f"import sys; sys.path.insert(0, {str(PYSERINI.parent)!r})\n"
+        "from pyserini_offline import offline; offline()\n"
+        "import os; from hypserini.jvm import find_jdk; os.environ['JAVA_HOME'] = str(find_jdk())\n"
+    )
+    command = [sys.executable, "-c", prelude + code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=["made", "cacm"])
+def workload(request, tmp_path_factory, tiny_model, index, collection, topics_file):
+    """Collection, topics and an index of ours: the made one, and CACM where it is there."""
+    if request.param == "made":
+        return collection, topics_file, index
+    cacm = request.getfixturevalue("cacm")
+    from hypserini.index.build import IndexOptions, build_index
+
+    path = tmp_path_factory.mktemp("indexes") / "cacm-bm25"
+    build_index(
+        cacm / "corpus.jsonl", path, str(tiny_model), IndexOptions(max_length=16), progress=False
+    )
+    return cacm / "corpus.jsonl", cacm / "topics.tsv", path
+
+
+BM25 = """
+import sys
+from pyserini.search.lucene import LuceneSearcher
+searcher = LuceneSearcher(sys.argv[1])
+for line in open(sys.argv[2]):
+    qid, text = line.rstrip("\\n").split("\\t")
+    for rank, hit in enumerate(searcher.search(text, 1000), start=1):
+        print(qid, "Q0", hit.docid, rank, f"{hit.score:.6f}", "bm25")
+"""
+
+
+def test_bm25_over_our_index_is_bm25_over_pyserinis(workload, tmp_path: Path) -> None:
+    collection, topics_file, index = workload
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "corpus.jsonl").symlink_to(collection)
+    theirs = tmp_path / "theirs"
+    arguments = ["--collection", "JsonCollection", "--input", source, "--index", theirs]
+    arguments += ["--generator", "DefaultLuceneDocumentGenerator", "--threads", 1]
+    pyserini("pyserini.index.lucene", *arguments)
+    expected = python(BM25, theirs, topics_file)
+    assert expected.count("\n") > 100
+    assert python(BM25, index, topics_file) == expected
+
+
+DENSE = """
+import sys
+import numpy as np
+from hypserini import jvm
+from pyserini.search.lucene import {searcher}
+searcher = {searcher}(sys.argv[1], encoder=None)
+print(type(searcher).__name__, searcher.searcher is not None)
+"""
+
+
+@pytest.mark.skipif(
+    not OLD_LINE, reason="Pyserini 2.4's dense searchers ask the web even for a local index"
+)
+@pytest.mark.parametrize(
+    ("vectors", "searcher"),
+    [("hnsw", "LuceneHnswDenseSearcher"), ("flat", "LuceneFlatDenseSearcher")],
+)
+def test_pyserinis_dense_searchers_open_our_index(
+    tmp_path: Path, tiny_model: Path, collection: Path, vectors: str, searcher: str
+) -> None:
+    from hypserini.index.build import IndexOptions, build_index
+
+    path = tmp_path / "index"
+    build_index(
+        collection, path, str(tiny_model), IndexOptions(vectors=vectors), progress=False
+    )
+    printed = python(DENSE.format(searcher=searcher), path)
+    assert printed.split() == [searcher, "True"]
+
+
+def test_our_runs_go_through_trec_eval_and_fusion(
+    tmp_path: Path, index: Path, topics_file: Path, topics: dict[str, str]
+) -> None:
+    from hypserini.search.__main__ import main
+
+    run = tmp_path / "run.txt"
+    arguments = ["--index", index, "--topics", topics_file, "--output", run, "--hits", 100]
+    assert main([*map(str, arguments), "--quiet", "--device", "cpu"]) == 0
+    lines = [line.split() for line in run.read_text().splitlines()]
+    best = {qid: docid for qid, _, docid, rank, *_ in reversed(lines) if rank == "1"}
+    qrels = tmp_path / "qrels.txt"
+    qrels.write_text("".join(f"{qid} 0 {docid} 1\n" for qid, docid in best.items()))
+    printed = pyserini("pyserini.eval.trec_eval", "-m", "recip_rank", qrels, run)
+    assert json.loads(printed.split("recip_rank")[1].split()[1]) == 1.0
+    fused = tmp_path / "fused.txt"
+    arguments = ["--runs", run, run, "--output", fused, "--method", "rrf"]
+    pyserini("pyserini.fusion", *arguments)
+    fused_lines = [line.split() for line in fused.read_text().splitlines()]
+    assert {qid for qid, *_ in fused_lines} == set(topics)
+    assert {q: d for q, _, d, r, *_ in fused_lines if r == "1"} == best
