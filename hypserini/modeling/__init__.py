@@ -1,0 +1,20 @@
+"""The models: q-nets, the hypernetwork, the dual encoders, and how checkpoints are read."""
+
+from hypserini.modeling.bi_encoder import BiEncoder
+from hypserini.modeling.configuration import HypencoderConfig
+from hypserini.modeling.dual_encoder import DualEncoder, HypencoderDualEncoder
+from hypserini.modeling.loading import load_model
+from hypserini.modeling.q_net import QNet
+from hypserini.modeling.q_net_config import QNetConfig, q_net_class, register_q_net
+
+__all__ = [
+    "BiEncoder",
+    "DualEncoder",
+    "HypencoderConfig",
+    "HypencoderDualEncoder",
+    "QNet",
+    "QNetConfig",
+    "load_model",
+    "q_net_class",
+    "register_q_net",
+]

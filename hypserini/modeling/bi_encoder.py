@@ -1,0 +1,97 @@
+"""The bi-encoder, served as a q-net without hidden layers whose weights are the query's vector."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+from transformers import AutoModel, PreTrainedConfig
+
+from hypserini.errors import ModelError
+from hypserini.modeling.configuration import DualEncoderConfig, base_config_dict
+from hypserini.modeling.dual_encoder import DualEncoder, PassageEncoder
+from hypserini.modeling.pooling import check_pooling
+from hypserini.modeling.q_net import QNet
+from hypserini.modeling.q_net_config import QNetConfig
+
+
+class BiEncoderConfig(DualEncoderConfig):
+    """The configuration of a bi-encoder.
+
+    Attributes:
+        normalize: scale all vectors to length 1, as some sentence encoders do.
+    """
+
+    model_type = "hypserini_bi_encoder"
+
+    normalize: bool = False
+
+    @property
+    def query_pooling(self) -> str:
+        """How queries are pooled."""
+        return check_pooling((self.query_encoder_kwargs or {}).get("pooling_type", "cls"))
+
+    @classmethod
+    def from_base(
+        cls,
+        base: PreTrainedConfig,
+        *,
+        pooling: str = "cls",
+        shared_encoder: bool = True,
+        name: str = "",
+        **kwargs: Any,
+    ) -> BiEncoderConfig:
+        """Make the configuration of a bi-encoder over one kind of transformer.
+
+        Args:
+            base: the transformer's configuration.
+            pooling: for queries and documents, see `pooling.POOLINGS`.
+            shared_encoder: one transformer for queries and documents.
+            name: what the base model is called.
+            kwargs: further fields of the config.
+        """
+        encoder = {"model_name_or_path": name, "pooling_type": pooling}
+        return cls(
+            query_encoder_kwargs=dict(encoder),
+            passage_encoder_kwargs=dict(encoder),
+            shared_encoder=shared_encoder,
+            base_config=base_config_dict(base),
+            **kwargs,
+        )
+
+
+class VectorQueryEncoder(PassageEncoder):
+    """Turns a query into a q-net of one matrix [dim, 1]: the score is the dot product."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> QNet:  # type: ignore[override]
+        """Turn queries [q, length] into q q-nets."""
+        vectors = super().forward(input_ids, attention_mask)
+        config = QNetConfig((vectors.shape[1], 1))
+        return QNet(config, [vectors.unsqueeze(-1)], [])
+
+
+class BiEncoder(DualEncoder):
+    """Two encoders and a dot product: the paper's BE-Base, or any BERT-like encoder.
+
+    Args:
+        config: needs `base_config`; `BiEncoderConfig.from_base` makes a new one.
+    """
+
+    config_class: ClassVar[Any] = BiEncoderConfig
+
+    def __init__(self, config: BiEncoderConfig) -> None:
+        super().__init__(config)
+        base, passage_base = config.transformer_config(), config.transformer_config(passage=True)
+        if base.hidden_size != passage_base.hidden_size:
+            raise ModelError(
+                f"the query encoder makes vectors of {base.hidden_size} dimensions, the document "
+                f"encoder of {passage_base.hidden_size}: a bi-encoder needs equal ones."
+            )
+        query_transformer = transformer = AutoModel.from_config(base)
+        if not config.shared_encoder:
+            transformer = AutoModel.from_config(passage_base)
+        self.query_encoder = VectorQueryEncoder(
+            query_transformer, config.query_pooling, config.normalize
+        )
+        self.passage_encoder = PassageEncoder(transformer, config.pooling, config.normalize)
+        self.post_init()

@@ -1,0 +1,255 @@
+"""The Hypencoder: a hypernetwork for queries and a transformer for documents."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import ModelOutput
+
+from hypserini.errors import ModelError
+from hypserini.modeling.configuration import (
+    DOCUMENT_MAX_LENGTH,
+    DualEncoderConfig,
+    HypencoderConfig,
+)
+from hypserini.modeling.hypernetwork import Hypernetwork
+from hypserini.modeling.losses import BatchScores, similarity_losses
+from hypserini.modeling.pooling import pool
+from hypserini.modeling.q_net import QNet
+
+# Their first position is the one after the padding token's id.
+_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xmod", "data2vec-text")
+
+
+@dataclass
+class DualEncoderOutput(ModelOutput):
+    """What one training step computes.
+
+    Attributes:
+        loss: the sum of the configured losses, or None.
+        similarity: [q, items], every query with its own documents.
+        losses: each configured loss by name, detached.
+    """
+
+    loss: Tensor | None = None
+    similarity: Tensor | None = None
+    losses: dict[str, Tensor] | None = None
+
+
+class PassageEncoder(nn.Module):
+    """A transformer and its pooling; a module of its own for the checkpoints' key names."""
+
+    def __init__(self, transformer: nn.Module, pooling: str, normalize: bool = False) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.pooling = pooling
+        self.normalize = normalize
+
+    @property
+    def base_config(self) -> PreTrainedConfig:
+        """The transformer's own configuration."""
+        return cast(PreTrainedModel, self.transformer).config
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Encode texts [n, length] into vectors [n, dim]; token_type_ids are never passed."""
+        output = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
+        vectors = pool(output.last_hidden_state, attention_mask, self.pooling)
+        return nn.functional.normalize(vectors, dim=-1) if self.normalize else vectors
+
+
+class DualEncoder(PreTrainedModel):
+    """What Hypencoders and bi-encoders have in common; `load_model` makes either.
+
+    Attributes:
+        query_encoder: a module that turns (input_ids, attention_mask) into a `QNet`.
+        passage_encoder: a module that turns them into vectors [n, dim].
+        tokenizer: the checkpoint's tokenizer, or None for a model made from a config.
+        name: what the user called the model.
+    """
+
+    config_class: ClassVar[Any] = DualEncoderConfig
+    base_model_prefix = ""
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    query_encoder: nn.Module
+    passage_encoder: PassageEncoder
+
+    def __init__(self, config: DualEncoderConfig) -> None:
+        super().__init__(config)
+        self.tokenizer: Any = None
+        self.name: str = getattr(config, "name_or_path", "") or ""
+        self._losses = similarity_losses(config.loss_type, cast(list, config.loss_kwargs))
+        self._fingerprint: tuple[int, str] | None = None
+        if config.shared_encoder:  # what may be left out of a file
+            self._tied_weights_keys = {"passage_encoder.transformer": "query_encoder.transformer"}
+
+    def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> QNet:
+        """Turn queries [q, length] into q q-nets, differentiably."""
+        return self.query_encoder(input_ids, attention_mask)
+
+    def encode_documents(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Turn documents [n, length] into vectors [n, dim], differentiably."""
+        return self.passage_encoder(input_ids, attention_mask)
+
+    def forward(
+        self,
+        query_input_ids: Tensor,
+        query_attention_mask: Tensor,
+        passage_input_ids: Tensor,
+        passage_attention_mask: Tensor,
+        labels: Tensor | None = None,
+    ) -> DualEncoderOutput:
+        """Score q queries against their documents, and compute the configured losses.
+
+        Args:
+            query_input_ids: [q, length].
+            query_attention_mask: [q, length], 0 at the pads.
+            passage_input_ids: [q * items, length], query 0's documents first, positives first.
+            passage_attention_mask: [q * items, length].
+            labels: the teacher's scores [q, items], for the losses that need them.
+
+        Returns:
+            The loss (None without configured losses) and the similarity [q, items].
+        """
+        q_net = self.encode_queries(query_input_ids, query_attention_mask)
+        documents = self.encode_documents(passage_input_ids, passage_attention_mask)
+        scores = BatchScores(q_net, documents, training=self.training)
+        losses = {name: loss(scores, labels) for name, loss in self._losses}
+        return DualEncoderOutput(
+            loss=torch.stack(list(losses.values())).sum() if losses else None,
+            similarity=scores.own,
+            losses={name: loss.detach() for name, loss in losses.items()},
+        )
+
+    @property
+    def dim(self) -> int:
+        """The dimension of the document vectors."""
+        return int(self.passage_encoder.base_config.hidden_size)
+
+    @property
+    def pooling(self) -> str:
+        """How token states become a document vector."""
+        return self.passage_encoder.pooling
+
+    @property
+    def query_max_length(self) -> int:
+        """How many tokens a query is cut to, special ones included."""
+        return min(self.config.query_max_length, _positions(self.config.transformer_config()))
+
+    @property
+    def document_max_length(self) -> int:
+        """How many tokens a document is cut to, special ones included."""
+        base = self.passage_encoder.base_config
+        return min(self.config.document_max_length, _positions(base))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what makes a document vector: the encoder's weights and the pooling.
+
+        Equal for the same weights whatever file or number format they are kept in, as long as the
+        format was changed by `load_model`; the index keeps it to know its model.
+        """
+        parameters = list(self.passage_encoder.transformer.parameters())
+        version = sum(parameter._version for parameter in parameters)
+        if self._fingerprint is None or self._fingerprint[0] != version:
+            self._fingerprint = (version, self._hash_documents())
+        return self._fingerprint[1]
+
+    def _hash_documents(self) -> str:
+        digest = hashlib.sha256(self.passage_encoder.pooling.encode())
+        if self.passage_encoder.normalize:
+            digest.update(b" normalized")
+        for name, weight in sorted(self.passage_encoder.transformer.named_parameters()):
+            if name.startswith("pooler."):  # takes no part in the vectors, and some files lack it
+                continue
+            digest.update(name.encode())
+            digest.update(weight.detach().cpu().float().contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def cast(self, device: torch.device | str, dtype: torch.dtype) -> DualEncoder:
+        """Move the model, keeping the fingerprint of its weights before they were rounded."""
+        fingerprint = self.fingerprint
+        self.to(device=device, dtype=dtype)
+        version = sum(p._version for p in self.passage_encoder.transformer.parameters())
+        self._fingerprint = (version, fingerprint)
+        return self
+
+    def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
+        """Say which weights are one, {copy: original}: a shared document encoder's."""
+        del all_submodels
+        if not self.config.shared_encoder:
+            return {}
+        names = [name for name, _ in self.passage_encoder.transformer.named_parameters()]
+        return {
+            f"passage_encoder.transformer.{name}": f"query_encoder.transformer.{name}"
+            for name in names
+        }
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Write config.json, model.safetensors and the tokenizer into a folder for `load_model`.
+
+        One copy of shared weights is written, the query encoder's.
+        """
+        super().save_pretrained(save_directory, **kwargs)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(save_directory)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # Called for what transformers' models do not initialise themselves: the hyper head,
+        # its parts first.
+        if isinstance(module, nn.Linear):
+            module.reset_parameters()
+        elif isinstance(module, Hypernetwork):
+            module.reset_head()
+
+
+def _positions(config: PreTrainedConfig) -> int:
+    """How many tokens a transformer can read."""
+    positions = getattr(config, "max_position_embeddings", None) or DOCUMENT_MAX_LENGTH
+    if config.model_type in _OFFSET_POSITIONS:
+        positions -= (config.pad_token_id or 0) + 1
+    return int(positions)
+
+
+class HypencoderDualEncoder(DualEncoder):
+    """The paper's model (arXiv 2502.05364).
+
+    Args:
+        config: needs `base_config`; `HypencoderConfig.from_base` makes a new one.
+    """
+
+    config_class: ClassVar[Any] = HypencoderConfig
+
+    def __init__(self, config: HypencoderConfig) -> None:
+        super().__init__(config)
+        base = config.transformer_config()
+        kwargs = config.query_encoder_kwargs or {}
+        self.query_encoder = Hypernetwork(
+            AutoModel.from_config(base),
+            config.q_net_config,
+            kwargs.get("base_encoder_output_dim", base.hidden_size),
+        )
+        if config.shared_encoder:
+            transformer = self.query_encoder.transformer
+        else:
+            transformer = AutoModel.from_config(config.transformer_config(passage=True))
+        self.passage_encoder = PassageEncoder(transformer, config.pooling)
+        if self.query_encoder.q_net_config.dim != self.dim:
+            raise ModelError(
+                f"the q-net scores vectors of {self.query_encoder.q_net_config.dim} dimensions, "
+                f"but the document encoder makes {self.dim}: mend vector_dimensions."
+            )
+        if kwargs.get("freeze_transformer"):
+            self.query_encoder.transformer.requires_grad_(False)
+        if (config.passage_encoder_kwargs or {}).get("freeze_transformer"):
+            transformer.requires_grad_(False)
+        self.post_init()

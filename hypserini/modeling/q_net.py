@@ -1,0 +1,227 @@
+"""The q-net: the small network that a query becomes and that scores document vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hypserini.errors import ModelError
+from hypserini.modeling.q_net_config import QNetConfig, q_net_class, register_q_net
+from hypserini.modeling.scoring import score_dense
+
+ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "gelu": F.gelu,
+    "leaky_relu": F.leaky_relu,
+}
+
+
+class QNet:
+    """The weights of a batch of q-nets, one a query, and how they score.
+
+    A hidden block computes `x = LN(act(x W + b)) + x`, the output is `x w` (arXiv 2502.05364,
+    section 3.2; the options are in `QNetConfig`). A custom q-net is a subclass that overrides
+    `forward`, and with it `score` uses that.
+
+    Args:
+        config: shape and options.
+        matrices: one tensor [q, in, out] for each of `config.matrix_shapes`.
+        vectors: one tensor [q, out] for each of `config.vector_sizes`.
+
+    Raises:
+        ModelError: a tensor has another shape than the config says.
+    """
+
+    config_class: ClassVar[type[QNetConfig]] = QNetConfig
+
+    def __init__(
+        self, config: QNetConfig, matrices: Sequence[Tensor], vectors: Sequence[Tensor]
+    ) -> None:
+        self.config = config
+        self.matrices = list(matrices)
+        self.vectors = list(vectors)
+        wanted: list[tuple[int, ...]] = [*config.matrix_shapes]
+        wanted += [(size,) for size in config.vector_sizes]
+        given = [*self.matrices, *self.vectors]
+        if len(given) != len(wanted):
+            raise ModelError(f"a q-net of {len(wanted)} tensors was given {len(given)}.")
+        queries = len(given[0])
+        for name, tensor, shape in zip(self._names(), given, wanted, strict=True):
+            if tuple(tensor.shape) != (queries, *shape):
+                raise ModelError(
+                    f"{name} of the q-net has the shape {list(tensor.shape)}, "
+                    f"not {[queries, *shape]}."
+                )
+
+    # A batch of q-nets is a sequence.
+
+    def __len__(self) -> int:
+        """The number of queries."""
+        return len(self.matrices[0])
+
+    def __getitem__(self, which: int | slice | Sequence[int] | Tensor) -> QNet:
+        """The q-nets of some queries, as a view where torch can: `qn[2]` is a batch of one."""
+        index: slice | Tensor
+        if isinstance(which, int):
+            if not -len(self) <= which < len(self):
+                raise IndexError(f"query {which} of {len(self)}")
+            index = slice(which, which + 1 or None)
+        elif isinstance(which, slice):
+            index = which
+        else:
+            index = torch.as_tensor(which, device=self.device)
+        return self._like(lambda tensor: tensor[index])
+
+    def __iter__(self) -> Iterator[QNet]:
+        return (self[i] for i in range(len(self)))
+
+    @staticmethod
+    def cat(parts: Sequence[QNet]) -> QNet:
+        """Join batches of q-nets of one kind into one batch, in the order given."""
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        return type(first)(
+            first.config,
+            [torch.cat(same) for same in zip(*(part.matrices for part in parts), strict=True)],
+            [torch.cat(same) for same in zip(*(part.vectors for part in parts), strict=True)],
+        )
+
+    def _like(self, change: Callable[[Tensor], Tensor]) -> QNet:
+        return type(self)(
+            self.config, [change(m) for m in self.matrices], [change(v) for v in self.vectors]
+        )
+
+    # Where the weights are, and their names.
+
+    @property
+    def dim(self) -> int:
+        """The dimension of the document vectors that these q-nets score."""
+        return self.config.dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.matrices[0].device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the weights and of the arithmetic."""
+        return self.matrices[0].dtype
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> QNet:
+        """The same q-nets on another device or in another number format (views where it can)."""
+        return self._like(lambda tensor: tensor.to(device=device, dtype=dtype))
+
+    def detach(self) -> QNet:
+        """The same q-nets without the history that autograd needs."""
+        return self._like(Tensor.detach)
+
+    def _names(self) -> list[str]:
+        matrices = [f"matrix_{i}" for i in range(len(self.config.matrix_shapes))]
+        return matrices + [f"vector_{i}" for i in range(len(self.config.vector_sizes))]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, contiguous: `matrix_i` [q, in, out] and `vector_i` [q, out]."""
+        given = [tensor.contiguous() for tensor in (*self.matrices, *self.vectors)]
+        return dict(zip(self._names(), given, strict=True))
+
+    @staticmethod
+    def from_tensors(config: QNetConfig, tensors: Mapping[str, Tensor]) -> QNet:
+        """Rebuild what `tensors` gave, as the class that `config.q_net_type` names.
+
+        Raises:
+            ModelError: a tensor is missing or has another shape than the config says.
+        """
+        try:
+            matrices = [tensors[f"matrix_{i}"] for i in range(len(config.matrix_shapes))]
+            vectors = [tensors[f"vector_{i}"] for i in range(len(config.vector_sizes))]
+        except KeyError as error:
+            raise ModelError(f"the q-net lacks its tensor {error.args[0]}.") from error
+        return q_net_class(config.q_net_type)(config, matrices, vectors)
+
+    def check_finite(self, qids: Sequence[str]) -> None:
+        """Raise ModelError naming the first query whose q-net holds NaN or infinity.
+
+        Args:
+            qids: the queries' ids, as many as there are q-nets.
+        """
+        finite = torch.ones(len(self), dtype=torch.bool, device=self.device)
+        for tensor in (*self.matrices, *self.vectors):
+            # A sum is finite only if all its terms are: one pass, no mask as large as the weights.
+            finite &= tensor.flatten(1).sum(1, dtype=torch.float32).isfinite()
+        if not bool(finite.all()):
+            bad = int((~finite).nonzero()[0])
+            raise ModelError(
+                f"the q-net of query {qids[bad]} holds NaN or infinity: "
+                f"check the model's weights, or use --dtype float32."
+            )
+
+    # Scoring.
+
+    def __call__(self, x: Tensor, training: bool = False) -> Tensor:
+        """Score documents, differentiably.
+
+        Args:
+            x: document vectors, [n, dim] to be scored by every q-net or [q, n, dim], q groups.
+            training: apply dropout where the config asks for it.
+
+        Returns:
+            [q, n] scores in the q-net's dtype.
+        """
+        return self.forward(x, training)
+
+    def forward(self, x: Tensor, training: bool) -> Tensor:
+        """Compute the scores [q, n] of `x` [n, dim] or [q, n, dim]; what a custom q-net overrides.
+
+        It must be built of torch operations that autograd can follow.
+        """
+        config = self.config
+        activation = ACTIVATION[config.activation_type]
+        for block, bias in enumerate(self.vectors):
+            y = x
+            if config.do_dropout and training:
+                y = F.dropout(y, config.dropout_prob)
+            y = activation(torch.matmul(y, self.matrices[block]) + bias.unsqueeze(1))
+            if config.do_layer_norm and config.layer_norm_before_residual:
+                y = F.layer_norm(y, y.shape[-1:])
+            if config.has_residual(block):
+                y = y + x
+            if config.do_layer_norm and not config.layer_norm_before_residual:
+                y = F.layer_norm(y, y.shape[-1:])
+            x = y
+        return torch.matmul(x, self.matrices[-1]).squeeze(-1)
+
+    @torch.no_grad()
+    def score(self, block: Tensor, out: Tensor | None = None) -> Tensor:
+        """Score one block of documents for all queries, fast: the inner loop of every search.
+
+        Scratch memory is kept for the next call, one set for each thread, so that several threads
+        may score with the same q-nets.
+
+        Args:
+            block: [n, dim] document vectors of any dtype and device.
+            out: [q, n] float32 on any device to write to; its strides are free.
+
+        Returns:
+            `out`, or a new [q, n] float32 tensor on the q-nets' device.
+        """
+        block = block.to(device=self.device, dtype=self.dtype)
+        if out is None:
+            out = torch.empty(len(self), len(block), device=self.device)
+        if type(self).forward is QNet.forward:
+            score_dense(self, block, out)
+        else:
+            out.copy_(self.forward(block, training=False))
+        return out
+
+
+register_q_net("dense_blocks", QNet)
