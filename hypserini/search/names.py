@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ WELL_KNOWN = (
     *(f"covid-round{number}" for number in range(1, 6)),
     *(f"beir-v1.0.0-{name}-test" for name in _BEIR),
 )
+_READER = "io.anserini.search.topicreader.TopicReader"
 _CLASSES = {TOPICS: "io.anserini.search.topicreader.Topics", QRELS: "io.anserini.eval.Qrels"}
 
 
@@ -73,7 +75,9 @@ def plain(name: str) -> str:
 
 def cache_folders(kind: str) -> list[Path]:
     """Return the folders in which either Pyserini keeps topics or qrels, best first."""
-    bases = [Path.cwd() / ".cache" / "pyserini", Path.home() / ".cache" / "pyserini"]
+    bases = [Path.home() / ".cache" / "pyserini"]
+    if (Path.cwd() / ".cache").is_dir():
+        bases.insert(0, Path.cwd() / ".cache" / "pyserini")
     if named := os.environ.get("PYSERINI_CACHE"):
         bases.insert(0, Path(named))
     return [base / folder for base in bases for folder in (kind, "topics-and-qrels")]
@@ -115,36 +119,41 @@ def _fetch(kind: str, name: str) -> Path:
     try:
         entry, names = _lookup(kind, name)
     except _Unreachable as error:
+        if canonical_name(name) in WELL_KNOWN:
+            raise _cannot_fetch(kind, name, _file_name(kind, name), error) from error
         raise UnknownNameError(
-            f"{kind} {name}: not a file, not in Pyserini's cache, and its list of names cannot be "
-            f"had ({error}){_suggest(name, WELL_KNOWN)}; give the path of a file, or put it as "
-            f"{_expected_file(kind, name)}."
+            f"unknown {kind} {name}: neither a file nor in Pyserini's cache, and the list of all "
+            f"names cannot be had ({error}){_suggest(name, WELL_KNOWN)}."
         ) from error
     if entry is None:
         raise UnknownNameError(
-            f"{kind} {name}: neither a file nor a name that Pyserini knows"
-            f"{_suggest(name, (*names, *WELL_KNOWN))}."
+            f"unknown {kind} {name}: neither a file nor a name that Pyserini knows"
+            f"{_suggest(name, (*WELL_KNOWN, *names))}."
         )
     from hypserini.jvm import java_class
 
     file = java_class("java.nio.file.Path").of(entry)
     try:
         if kind == TOPICS:
-            reader = java_class("io.anserini.search.topicreader.TopicReader")
-            return Path(reader.getTopicPath(file).toString())
+            return Path(java_class(_READER).getTopicPath(file).toString())
         if _has_enum(kind):
             judgments = java_class("io.anserini.eval.RelevanceJudgments")
             return Path(judgments.getQrelsPath(file).toString())
         return Path(java_class(_CLASSES[kind]).resolveQrelsPath(entry).toString())
     except _java_exception() as error:
-        raise UnknownNameError(
-            f"{kind} {name} cannot be fetched ({_reason(error)}): put the file as "
-            f"{cache_folders(kind)[-1] / Path(entry).name}, or give the path of a file."
-        ) from error
+        raise _cannot_fetch(kind, name, Path(entry).name, error) from error
 
 
 class _Unreachable(Exception):
     pass
+
+
+def _cannot_fetch(kind: str, name: str, file: str, error: Exception) -> UnknownNameError:
+    place = cache_folders(kind)[1] / file
+    return UnknownNameError(
+        f"{kind} {name} cannot be fetched ({_reason(error)}): put the file as {place}, or give the "
+        "path of a file."
+    )
 
 
 def _lookup(kind: str, name: str) -> tuple[str | None, list[str]]:
@@ -195,14 +204,17 @@ def _lookup_registry(kind: str, name: str) -> tuple[str | None, list[str]]:
     return None, names
 
 
-def _suggest(name: str, names: tuple[str, ...]) -> str:
-    by_plain = {plain(each): each for each in names}
+def _suggest(name: str, names: Iterable[str]) -> str:
+    by_plain: dict[str, str] = {}
+    for each in names:
+        by_plain.setdefault(plain(each), each)
     near = difflib.get_close_matches(plain(name), by_plain, n=3, cutoff=0.6)
     return f"; the nearest names are {', '.join(by_plain[each] for each in near)}" if near else ""
 
 
-def _expected_file(kind: str, name: str) -> Path:
-    return cache_folders(kind)[-1] / f"{kind}.{_stems(kind, name)[0]}.txt"
+def _file_name(kind: str, name: str) -> str:
+    full = canonical_name(name)
+    return f"{kind}.{_SAME_FILE.get((kind, plain(full)), full)}.txt"
 
 
 def _java_exception() -> type[Exception]:
@@ -215,4 +227,4 @@ def _java_exception() -> type[Exception]:
 
 def _reason(error: Exception) -> str:
     text = str(error).split("\n", 1)[0]
-    return re.sub(r"^JVM exception occurred: ", "", text).rstrip(".")
+    return re.sub(r"^JVM exception occurred: ([\w.]+: )?", "", text).rstrip(".")
