@@ -75,22 +75,23 @@ def run(args: argparse.Namespace) -> None:
 
     topics = load_topics(args.topics)
     index = find_index(args, topics)
-    output = Path(args.output or f"runs/{index.name}.{topics.name}.txt")
+    output = Path(args.output or f"runs/{index.name}.{Path(topics.name).name.split('.')[0]}.txt")
 
-    from hypserini.search.runs import RunWriter
+    from hypserini.search.runs import write_run
 
-    # Opened before the search: a path that cannot be written costs no time.
-    with RunWriter(output, args.output_format, tag=args.tag) as writer:
-        started = time.perf_counter()
-        hits = 0
+    texts = dict(topics.items)
+    # Opened before the model is loaded: a path that cannot be written costs no time.
+    with write_run(output, args.output_format, tag=args.tag) as writer:
         with open_searcher(args, index) as searcher:
+            started = time.perf_counter()
+            hits = 0
             for qid, ranking in search_topics(args, searcher, topics):
                 if args.remove_query:
                     ranking = [hit for hit in ranking if hit.docid != qid][: args.hits or 1000]
-                writer.write(qid, ranking)
+                writer.write(qid, ranking, texts[qid])
                 hits += len(ranking)
-        seconds = time.perf_counter() - started
-    print(f"{output}: {len(topics.items):,} topics, {hits:,} hits, {seconds:.1f} s")
+            seconds = time.perf_counter() - started
+    print(f"{output}: {len(topics):,} topics, {hits:,} hits, {seconds:.1f} s")
 
 
 def find_index(args: argparse.Namespace, topics: Topics | None) -> Path:
@@ -135,13 +136,12 @@ def search_topics(
     from tqdm import tqdm
 
     k = (args.hits or 1000) + bool(args.remove_query)
-    qids = [qid for qid, _ in topics.items]
+    qids = topics.qids
     with tqdm(total=len(qids), desc="searching", unit=" topics", disable=args.quiet) as bar:
         if args.encoded_queries:
             rankings = search_encoded(args, searcher, qids, k)
         else:
-            texts = [text for _, text in topics.items]
-            rankings = searcher.stream_search(texts, qids, k, args.threads)
+            rankings = searcher.stream_search(topics.texts, qids, k, args.threads)
         for qid, ranking in rankings:
             yield qid, ranking
             bar.update()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +134,6 @@ class LuceneHypencoderSearcher:
         qids: Sequence[str],
         k: int = 10,
         threads: int = 1,
-        *,
-        on_progress: Callable[[int], object] | None = None,
     ) -> dict[str, list[Hit]]:
         """The `k` best documents of each query, by query id.
 
@@ -144,9 +142,8 @@ class LuceneHypencoderSearcher:
             qids: As many ids, all different.
             k: Hits a query; more than there are documents gives all of them.
             threads: Batches of queries that are searched side by side.
-            on_progress: Called with the number of queries whenever some are done.
         """
-        return dict(self.stream_search(queries, qids, k, threads, on_progress=on_progress))
+        return dict(self.stream_search(queries, qids, k, threads))
 
     def stream_search(
         self,
@@ -154,8 +151,6 @@ class LuceneHypencoderSearcher:
         qids: Sequence[str],
         k: int = 10,
         threads: int = 1,
-        *,
-        on_progress: Callable[[int], object] | None = None,
     ) -> Iterator[tuple[str, list[Hit]]]:
         """Like `batch_search`, but hands out each ranking when it is ready, in input order."""
         if len(queries) != len(qids):
@@ -164,8 +159,6 @@ class LuceneHypencoderSearcher:
             raise ValueError(f"k is {k} and must be at least 1")
         for batch_qids, rankings in self._rankings(queries, qids, k, threads):
             yield from zip(batch_qids, rankings, strict=True)
-            if on_progress:
-                on_progress(len(batch_qids))
 
     def doc(self, docid: str) -> StoredDocument | None:
         """The stored document of a docid, or None when the index does not hold it."""

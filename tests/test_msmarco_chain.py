@@ -1,0 +1,139 @@
+"""The whole chain of `--topics dl19`, with a stand-in for what only the web has.
+
+A checkpoint of the published shape (random weights, the paper's file format) lies in the hub's
+cache under its name, topics and judgements lie where Pyserini caches them, and the collection is a
+file in MS MARCO's own format.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import make_documents, make_tokenizer
+
+MODEL = "jfkback/hypencoder.6_layer"
+INDEX = "indexes/msmarco-v1-passage.hypencoder.6_layer"
+TOPICS = {"156493": "graph walk beam", "1110199": "merge sort heap", "1063750": "neural network"}
+PASSAGES = 64
+
+
+def write_published_checkpoint(folder: Path) -> None:
+    """A random checkpoint of hypencoder.6_layer as the paper's code saved it."""
+    import torch
+    from transformers import BertConfig
+
+    from hypserini.modeling import HypencoderConfig, HypencoderDualEncoder
+
+    torch.manual_seed(0)
+    model = HypencoderDualEncoder(HypencoderConfig.from_base(BertConfig(), 6))
+    folder.mkdir(parents=True)
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    encoder = {"model_name_or_path": "google-bert/bert-base-uncased", "freeze_transformer": False}
+    converter = {
+        "vector_dimensions": [768] * 7 + [1],
+        "activation_type": "relu",
+        "do_residual_on_last": False,
+    }
+    config = {
+        "architectures": ["HypencoderDualEncoder"],
+        "query_encoder_kwargs": {
+            **encoder,
+            "embedding_representation": None,
+            "base_encoder_output_dim": 768,
+            "converter_kwargs": converter,
+        },
+        "passage_encoder_kwargs": {**encoder, "pooling_type": "cls"},
+        "shared_encoder": True,
+        "loss_type": ["margin_mse", "cross_entropy"],
+        "loss_kwargs": [{}, {"only_use_first_item": True, "use_in_batch_negatives": True}],
+        "query_encoder_type": "",
+        "passage_encoder_type": "",
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    make_tokenizer(folder).save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a home and a hub cache of its own."""
+    place = tmp_path_factory.mktemp("msmarco")
+    repository = place / "home/.cache/huggingface/hub/models--jfkback--hypencoder.6_layer"
+    commit = "0" * 40
+    write_published_checkpoint(repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+
+    documents = make_documents(PASSAGES, seed=3)
+    (place / "collection.tsv").write_text(
+        "".join(f"{i}\t{document['contents']}\n" for i, document in enumerate(documents))
+    )
+    cache = place / "home/.cache/pyserini/topics-and-qrels"
+    cache.mkdir(parents=True)
+    (cache / "topics.dl19-passage.txt").write_text(
+        "".join(f"{qid}\t{text}\n" for qid, text in TOPICS.items())
+    )
+    (cache / "qrels.dl19-passage.txt").write_text(
+        "".join(f"{qid} Q0 {docid} {docid % 4}\n" for qid in TOPICS for docid in range(PASSAGES))
+    )
+    return place
+
+
+def run(workplace: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the working folder, as a user would."""
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("HF_", "HYPSERINI_INDEX", "HYPSERINI_MODEL", "PYSERINI_CACHE"))
+    }
+    environment |= {
+        "HOME": str(workplace / "home"),
+        "HF_HUB_OFFLINE": "1",
+        "HYPSERINI_CACHE": str(Path.home() / ".cache" / "hypserini"),
+    }
+    command = [sys.executable, "-m", f"hypserini.{module}", *arguments]
+    return subprocess.run(
+        command, cwd=workplace, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_dl19_is_searched_and_evaluated_without_further_flags(workplace: Path) -> None:
+    search = ("search", "--topics", "dl19", "--output", "run.txt")
+
+    missing = run(workplace, *search)
+    assert missing.returncode == 2
+    assert "make index COLLECTION=msmarco-v1-passage" in missing.stderr.splitlines()[-1]
+    assert INDEX in missing.stderr.splitlines()[-1]
+
+    collection = ("--collection", "msmarco-v1-passage", "--collection-path", "collection.tsv")
+    indexed = run(workplace, "index", *collection)
+    assert indexed.returncode == 0, indexed.stderr
+    assert (workplace / INDEX).is_dir()
+    assert MODEL in indexed.stdout
+
+    searched = run(workplace, *search)
+    assert searched.returncode == 0, searched.stderr
+    lines = [line.split() for line in (workplace / "run.txt").read_text().splitlines()]
+    assert [qid for qid, *_ in lines] == [qid for qid in TOPICS for _ in range(PASSAGES)]
+    assert {len(line) for line in lines} == {6}
+
+    evaluated = run(workplace, "evaluate", "--qrels", "dl19", "--run", "run.txt")
+    assert evaluated.returncode == 0, evaluated.stderr
+    for measure in ("nDCG@10", "RR(rel=2)", "R(rel=2)@1000"):
+        assert measure in evaluated.stdout
+
+
+def test_what_is_not_there_is_asked_for_in_one_sentence(workplace: Path) -> None:
+    no_topics = run(workplace, "search", "--topics", "dl20", "--output", "run20.txt")
+    assert no_topics.returncode == 2
+    assert "dl20" in no_topics.stderr.splitlines()[-1]
+    assert "Traceback" not in no_topics.stderr
+    no_collection = run(workplace, "index", "--collection", "msmarco-v1-passage", "--overwrite")
+    assert no_collection.returncode == 2
+    assert "collection.tsv" in no_collection.stderr.splitlines()[-1]
+    assert "Traceback" not in no_collection.stderr
+    assert not (workplace / "run20.txt").exists()
