@@ -33,5 +33,9 @@ class RunError(HypseriniError):
     """A run or qrels file that is missing or malformed; names the file and the line."""
 
 
+class MeasureError(HypseriniError):
+    """A measure that nobody knows, or one that cannot be computed as asked."""
+
+
 class OutputError(HypseriniError):
     """An output path that cannot be written."""

@@ -1,0 +1,17 @@
+"""Evaluation: measures over runs and judgements, and paired tests between runs."""
+
+from hypserini.evaluate.measures import Measure, evaluate, mean, parse_measure
+from hypserini.evaluate.qrels import Qrels, load_qrels
+from hypserini.evaluate.significance import compare, holm, paired_t_test
+
+__all__ = [
+    "Measure",
+    "Qrels",
+    "compare",
+    "evaluate",
+    "holm",
+    "load_qrels",
+    "mean",
+    "paired_t_test",
+    "parse_measure",
+]

@@ -1,0 +1,82 @@
+"""`python -m hypserini.evaluate`: measures of one or several runs, and tests between them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from hypserini import cli
+from hypserini.files import atomic_output, check_writable
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the command's parser."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hypserini.evaluate",
+        description="Evaluate runs side by side and test their differences (paired t-test).",
+    )
+    parser.add_argument(
+        "--qrels",
+        required=True,
+        help="judgements: a file, or a name (dl19, dl20, dev, or any that Pyserini knows)",
+    )
+    parser.add_argument(
+        "--run",
+        "--runs",
+        dest="runs",
+        required=True,
+        nargs="+",
+        metavar="RUN",
+        help="run files (TREC, MS MARCO or JSON)",
+    )
+    parser.add_argument(
+        "--measures",
+        nargs="+",
+        metavar="M",
+        default=[],
+        help="measures such as nDCG@10 'RR(rel=2)' R@1000 AP P@10 Judged@10 (default: nDCG@10, RR "
+        "and R@1000; with rel=2 for TREC Deep Learning, RR@10 for MS MARCO's dev queries)",
+    )
+    parser.add_argument(
+        "--baseline", metavar="RUN", help="the run to compare with (default: the first)"
+    )
+    parser.add_argument(
+        "--per-query",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="also the values topic by topic, as TSV into FILE or below the table",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from hypserini.evaluate import report as reports
+    from hypserini.evaluate.measures import parse_measure
+    from hypserini.evaluate.qrels import load_qrels
+
+    measures = [parse_measure(each) for each in args.measures]
+    if args.per_query not in (None, "-"):
+        check_writable(args.per_query)
+    report = reports.make_report(load_qrels(args.qrels), args.runs, measures, args.baseline)
+    if args.json:
+        print(json.dumps(reports.as_json(report, per_query=args.per_query == "-"), indent=2))
+    else:
+        print(reports.as_table(report))
+        if args.per_query == "-":
+            print(f"\n{reports.as_tsv(report)}", end="")
+    if args.per_query not in (None, "-"):
+        with atomic_output(args.per_query) as file:
+            file.write(reports.as_tsv(report))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse `argv` and run the command; see `cli.main` for the exit status."""
+    return cli.main(make_parser(), evaluate, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
