@@ -1,0 +1,132 @@
+"""Opens a Lucene index for reading: its metadata, its stored documents, its vectors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from hypserini import jvm
+from hypserini.errors import IndexingError
+
+DOCIDS_A_CALL = 65536
+
+
+class Index:
+    """An opened index, read only, as it was committed last when it was opened. Thread safe.
+
+    Vectors stay in the index's files, mapped into memory.
+
+    Args:
+        path: The folder of an index with a dense field, ours or Anserini's.
+
+    Raises:
+        IndexingError: There is no such folder or no Lucene index in it, it was written by a newer
+            Lucene than the one at hand, or its documents have no vectors.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise IndexingError(f"there is no index at {path}: give the folder of a Lucene index.")
+        java_index = jvm.java_class("io.hypserini.Index")
+        from jnius import JavaException
+
+        try:
+            self.java: Any = java_index(jvm.pack([str(self.path)], errors="surrogateescape"))
+        except JavaException as error:
+            raise IndexingError(_why_not(self.path, error)) from error
+        self.dimension: int = self.java.dimension()
+        """Components of a vector; 0 if the index has no documents."""
+        self.num_docs: int = self.java.numDocs()
+        """Live documents."""
+        if self.num_docs and not self.dimension:
+            self.close()
+            raise IndexingError(
+                f"the index {path} has no dense field (documents without a float vector in the"
+                " field 'vector'): search it with Pyserini, or make one with"
+                " `python -m hypserini.index`."
+            )
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the writer recorded with its last commit."""
+        return jvm.unpack_pairs(self.java.metadata())
+
+    @property
+    def similarity(self) -> str | None:
+        """`l2`, `inner_product`, `dot_product` or `cosine`; None if there are no vectors."""
+        return self.java.similarity()
+
+    @property
+    def num_vectors(self) -> int:
+        """Live documents that have a vector."""
+        return int(self.java.numVectors())
+
+    @property
+    def num_segments(self) -> int:
+        """Segments the index consists of."""
+        return int(self.java.numSegments())
+
+    def raw(self, docid: str) -> str | None:
+        """The stored source of a document; None if there is no such document, or nothing stored."""
+        return self.stored(docid, "raw")
+
+    def stored(self, docid: str, field: str) -> str | None:
+        """A stored field of a document; None if there is no such document, or field."""
+        number = self.java.docOf(jvm.pack([docid]))
+        packed = self.java.stored(number, field) if number >= 0 else None
+        return jvm.unpack(packed)[0] if packed is not None else None
+
+    def docids(self) -> Iterator[str]:
+        """The docids of all live documents, in the order of the index."""
+        for start in range(0, self.java.maxDoc(), DOCIDS_A_CALL):
+            end = min(start + DOCIDS_A_CALL, self.java.maxDoc())
+            yield from jvm.unpack(self.java.docids(start, end))
+
+    def vectors(self, docids: Sequence[str]) -> np.ndarray:
+        """The vectors of some documents, `[n, dimension] float32`.
+
+        Raises:
+            IndexingError: A docid that is not in the index, or has no vector.
+        """
+        rows = np.empty((len(docids), self.dimension), dtype=np.float32)
+        for row, docid in enumerate(docids):
+            number = self.java.docOf(jvm.pack([docid]))
+            vector = self.java.vector(number) if number >= 0 else None
+            if vector is None:
+                raise IndexingError(f"the index {self.path} has no vector of document {docid}.")
+            rows[row] = vector
+        return rows
+
+    def close(self) -> None:
+        """Close; searches that are under way end first."""
+        self.java.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _why_not(path: Path, error: Any) -> str:
+    """One sentence on why Lucene did not open the index."""
+    name = error.classname.rpartition(".")[2]
+    message = str(error.innermessage)
+    if name == "IndexNotFoundException":
+        return f"{path} is not a Lucene index: give the folder that holds its segments_* file."
+    if name == "IndexFormatTooNewException" or "does not exist" in message:
+        return (
+            f"the index {path} was written by a newer Lucene than {jvm.lucene_version()}, which"
+            " comes with the installed Pyserini: upgrade Pyserini, or make the index anew."
+        )
+    if name == "IndexFormatTooOldException":
+        return (
+            f"the index {path} was written by a Lucene too old for {jvm.lucene_version()}, which"
+            " comes with the installed Pyserini: make the index anew."
+        )
+    return f"the index {path} cannot be opened: {jvm.reason(error)}"

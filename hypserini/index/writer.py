@@ -1,0 +1,246 @@
+"""Writes documents, with text and vector, into one Lucene index, a block of them a call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from hypserini import jvm
+from hypserini.errors import IndexingError
+
+RAM_BUFFER_MB = 256.0
+"""What Lucene gathers before it writes a segment: more means fewer merges, and more memory."""
+
+LONGEST_DOCID = 32766
+"""Bytes; Lucene's limit for a term."""
+
+
+class DuplicateDocid(IndexingError):
+    """A document id that was added twice; `docid` is the id."""
+
+    def __init__(self, docid: str) -> None:
+        super().__init__(
+            f"the docid {docid} was added more than once: give every document an id of its own."
+        )
+        self.docid = docid
+
+
+class IndexWriter:
+    """Writes a Lucene index with Anserini's fields: id, contents, raw and vector.
+
+    What is on disk is always the last commit: a process that is killed loses what it added since.
+    As a context manager it rolls back to the last commit when the block raises. Duplicate docids
+    are found when they are added, or, if the first was committed before, at the next commit; no
+    commit ever holds both. After a failed `add` or `commit` only `rollback` is possible.
+
+    Args:
+        path: The folder of the index; it is made if need be.
+        dimension: Components of every vector.
+        vectors: `hnsw` with a graph for approximate search, or `flat` without.
+        m: Neighbours of a graph node.
+        ef_construction: Candidates kept while a node's neighbours are looked for.
+        append: Keep what is in the index; otherwise the first commit replaces it.
+        threads: Documents added in parallel; above 1, their order in the index is not kept.
+        similarity: `l2` or `inner_product`: what makes neighbours in the graph, and the score of
+            Pyserini's own dense searchers. By default the existing index's, else `l2`.
+        ram_buffer_mb: Megabytes gathered before a segment is written.
+        term_vectors: Store term vectors of the text, for relevance feedback.
+
+    Raises:
+        IndexingError: The folder cannot be written, another process writes to the index, or it
+            holds vectors of another dimension or similarity.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dimension: int,
+        vectors: Literal["hnsw", "flat"] | str = "hnsw",
+        m: int = 16,
+        ef_construction: int = 100,
+        append: bool = False,
+        threads: int = 1,
+        similarity: Literal["l2", "inner_product"] | None = None,
+        ram_buffer_mb: float = RAM_BUFFER_MB,
+        term_vectors: bool = False,
+    ) -> None:
+        if vectors not in ("hnsw", "flat"):
+            raise ValueError(f"vectors is {vectors!r} and must be 'hnsw' or 'flat'")
+        if similarity not in (None, "l2", "inner_product"):
+            raise ValueError(f"similarity is {similarity!r} and must be 'l2' or 'inner_product'")
+        if dimension < 1 or threads < 1:
+            raise ValueError(f"dimension ({dimension}) and threads ({threads}) must be at least 1")
+        self.path = Path(path)
+        self.dimension = dimension
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise IndexingError(
+                f"cannot write an index to {path} ({error.strerror}): choose another folder."
+            ) from error
+        java_writer = jvm.java_class("io.hypserini.DocumentWriter")
+        with self._errors(f"cannot write to the index {path}"):
+            self._java = java_writer(
+                jvm.pack([str(self.path)], errors="surrogateescape"),
+                append,
+                dimension,
+                similarity,
+                m if vectors == "hnsw" else 0,
+                ef_construction,
+                float(ram_buffer_mb),
+                threads,
+                term_vectors,
+            )
+        self._rows: int = self._java.rows()
+        self._shared = jvm.shared_array(
+            self._java.vectors(), (self._rows, dimension), np.dtype("=f4")
+        )
+        self._open = True
+
+    @property
+    def similarity(self) -> str:
+        """What makes neighbours in the graph: `l2` or `inner_product`."""
+        return str(self._java.similarity())
+
+    @property
+    def num_docs(self) -> int:
+        """Live documents, those not yet committed included."""
+        return int(self._java.numDocs())
+
+    @property
+    def committed_metadata(self) -> dict[str, str]:
+        """The metadata of the last commit; empty before the first."""
+        return jvm.unpack_pairs(self._java.committedMetadata())
+
+    def add(
+        self,
+        ids: Sequence[str],
+        vectors: np.ndarray,
+        contents: Sequence[str] | None = None,
+        raws: Sequence[str] | None = None,
+    ) -> None:
+        """Add documents.
+
+        Args:
+            ids: Their docids, all different.
+            vectors: `[n, dimension] float32`.
+            contents: Their texts, to be searched with BM25; None: no text.
+            raws: What to store of them, usually their JSON; None: nothing.
+
+        Raises:
+            DuplicateDocid: A docid occurs twice since the last commit.
+            IndexingError: A vector with a component that is not finite, or a docid that Lucene
+                cannot hold; nothing of its block of up to 4,096 documents is added.
+        """
+        vectors = np.asarray(vectors, dtype=np.float32)
+        if vectors.shape != (len(ids), self.dimension):
+            raise ValueError(
+                f"vectors have the shape {list(vectors.shape)} and not [{len(ids)},"
+                f" {self.dimension}]"
+            )
+        for name, texts in (("contents", contents), ("raws", raws)):
+            if texts is not None and len(texts) != len(ids):
+                raise ValueError(f"{len(ids)} ids but {len(texts)} {name}")
+        _check_docids(ids)
+        for start in range(0, len(ids), self._rows):
+            block = slice(start, min(start + self._rows, len(ids)))
+            np.copyto(self._shared[: block.stop - start], vectors[block])
+            with self._errors("cannot add documents"):
+                self._java.add(
+                    jvm.pack(ids[block]),
+                    None if contents is None else jvm.pack(contents[block]),
+                    None if raws is None else jvm.pack(raws[block]),
+                )
+
+    def delete(self, docids: Sequence[str]) -> None:
+        """Delete documents, committed or not; ids that do not exist are ignored."""
+        with self._errors("cannot delete documents"):
+            self._java.delete(jvm.pack(docids))
+
+    def commit(self, metadata: Mapping[str, str] | None = None) -> None:
+        """Make everything added durable, together with `metadata`, which replaces the last one's.
+
+        Raises:
+            DuplicateDocid: A docid was added that had been committed before.
+            IndexingError: An earlier `add` or `commit` failed, or the disk is full.
+        """
+        pairs = [text for pair in (metadata or {}).items() for text in pair]
+        with self._errors(f"cannot commit to the index {self.path}"):
+            self._java.commit(jvm.pack(pairs))
+
+    def optimize(self) -> None:
+        """Merge all segments into one; durable after the next `commit`."""
+        with self._errors(f"cannot merge the segments of {self.path}"):
+            self._java.optimize()
+
+    def rollback(self) -> None:
+        """Close, forgetting what was added since the last commit."""
+        self._close(self._java.rollback)
+
+    def close(self) -> None:
+        """Close, committing what was added since the last commit under the metadata of that one."""
+        if self._open and self._java.hasUncommittedChanges():
+            try:
+                self.commit(self.committed_metadata)
+            except BaseException:
+                self.rollback()
+                raise
+        self._close(self._java.close)
+
+    def _close(self, how: Any) -> None:
+        if self._open:
+            self._open = False
+            with self._errors(f"cannot close the index {self.path}"):
+                how()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.rollback()
+
+    @contextmanager
+    def _errors(self, action: str) -> Iterator[None]:
+        from jnius import JavaException
+
+        try:
+            yield
+        except JavaException as error:
+            if error.classname == "io.hypserini.DuplicateDocid":
+                raise DuplicateDocid(str(error.innermessage)) from None
+            raise IndexingError(f"{action}: {jvm.reason(error)}") from error
+
+
+def _check_docids(ids: Sequence[str]) -> None:
+    for docid in ids:
+        if not docid:
+            raise IndexingError("a document has an empty docid: give every document an id.")
+        if not docid.isascii():
+            try:
+                size = len(docid.encode("utf-8"))
+            except UnicodeEncodeError:
+                raise IndexingError(
+                    f"the docid {docid!r} is not valid Unicode: give the document another id."
+                ) from None
+        else:
+            size = len(docid)
+        if size > LONGEST_DOCID:
+            raise IndexingError(
+                f"the docid {docid[:40]}... has {size:,} bytes and Lucene takes {LONGEST_DOCID:,}:"
+                " give the document a shorter id."
+            )

@@ -1,0 +1,115 @@
+"""What there is to score: Java hands out blocks of document vectors and keeps the best documents."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from hypserini import jvm
+from hypserini.errors import ModelError
+from hypserini.index.reader import Index
+
+BLOCK = 1024
+
+
+class Candidates:
+    """Documents to score for a batch of queries, block by block; the base of every kind of search.
+
+    `next` fills `vectors` and `ordinals` with the next documents; the caller fills `scores` and
+    calls `accept`; when `next` returns 0, `hits` ranks the best. All three are views of memory
+    shared with Java, valid until `close`. Not thread safe, but an index may have any number.
+
+    Attributes:
+        vectors: `[block, dim] float32`, the vectors of the documents handed out.
+        ordinals: `[block] int32`, their numbers in the index, for a scorer that has the vectors.
+        scores: `[queries, block] float32`, to be filled by the caller.
+    """
+
+    def __init__(self, java: Any, index: Index, queries: int, block: int) -> None:
+        self._java = java
+        self._open = True
+        self._queries = queries
+        self.vectors = self._tensor(java.vectors(), (block, index.dimension))
+        self.ordinals = jvm.shared_array(java.docs(), (block,), np.dtype("=i4"))
+        self.scores = self._tensor(java.scores(), (queries, block))
+
+    @staticmethod
+    def _tensor(buffer: Any, shape: tuple[int, ...]) -> torch.Tensor:
+        return torch.from_numpy(jvm.shared_array(buffer, shape, np.dtype("=f4")))
+
+    def next(self) -> int:
+        """Hand out the next documents; returns how many, 0 when there are no more."""
+        return self._java.next()
+
+    def accept(self, n: int, scores: torch.Tensor | None = None) -> None:
+        """Take the scores of the first `n` documents handed out.
+
+        Args:
+            n: How many were scored.
+            scores: `[queries, n]`; None if they were written to `self.scores[:, :n]`.
+
+        Raises:
+            ModelError: A score is not a number; names the query's position and the docid.
+        """
+        if scores is not None:
+            self.scores[:, :n] = scores
+        from jnius import JavaException
+
+        try:
+            self._java.accept(n)
+        except JavaException as error:
+            if error.classname != "io.hypserini.NotANumber":
+                raise
+            query, _, docid = str(error.innermessage).partition(" ")
+            raise ModelError(
+                f"the score of document {docid} for query number {int(query) + 1} of the batch is"
+                " not a number: check the model's weights and the index's vectors."
+            ) from None
+
+    def hits(self, query: int) -> tuple[list[str], np.ndarray]:
+        """The best documents of a query, best first, ties by docid: docids, scores `[n] float32`."""
+        docids = jvm.unpack(self._java.hits(query))
+        scores = np.frombuffer(self._java.hitScores().tostring(), "<f4")
+        return docids, scores.astype(np.float32)
+
+    @property
+    def evaluations(self) -> int:
+        """How many documents were scored so far, a query."""
+        return int(self._java.evaluations())
+
+    def close(self) -> None:
+        """Give the shared memory back; the views must not be used any more."""
+        if self._open:
+            self._open = False
+            self._java.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Scan(Candidates):
+    """Hands out every live vector of an index once: exhaustive search, exact.
+
+    Args:
+        index: An opened index.
+        queries: Queries scored together.
+        k: Documents kept of each; more than there are keeps all of them.
+        block: Documents handed out at once.
+    """
+
+    def __init__(self, index: Index, queries: int, k: int, block: int = BLOCK) -> None:
+        if min(queries, k, block) < 1:
+            raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
+        scan = jvm.java_class("io.hypserini.Scan")
+        super().__init__(scan(index.java, queries, k, block), index, queries, block)

@@ -1,0 +1,132 @@
+package io.hypserini;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.util.Arrays;
+import org.apache.lucene.util.BytesRef;
+
+/**
+ * Hands out documents to score, block by block, and keeps the best k of each query.
+ *
+ * <p>The caller alternates {@link #next} and {@link #accept} until next returns 0, then asks for
+ * {@link #hits}. Which documents come is what the subclasses differ in.
+ *
+ * <p>Shared with the caller: the vectors [block, dimension] and document numbers [block] of the
+ * documents handed out, and their scores [queries, block] that the caller fills in. Valid until
+ * {@link #close}. Not thread safe; an index may have any number of them at once.
+ */
+public abstract class Candidates implements Closeable {
+  protected final Index index;
+  protected final int block;
+  protected final int dimension;
+  protected final FloatBuffer vectors;
+  protected final IntBuffer docs;
+  private final SharedBuffer sharedVectors;
+  private final SharedBuffer sharedDocs;
+  private final SharedBuffer sharedScores;
+  private final FloatBuffer scores;
+  private final Docids docids;
+  private final TopK[] best;
+  private int handedOut;
+  private long evaluations;
+  private boolean closed;
+  private int[] hitDocs = new int[0];
+  private float[] hitScores = new float[0];
+
+  protected Candidates(Index index, int queries, int k, int block) {
+    this.index = index;
+    this.block = block;
+    this.dimension = index.dimension();
+    index.reader().incRef();
+    BufferPool buffers = index.buffers();
+    sharedVectors = buffers.borrow(4L * block * dimension);
+    sharedDocs = buffers.borrow(4L * block);
+    sharedScores = buffers.borrow(4L * block * queries);
+    vectors = sharedVectors.floats();
+    docs = sharedDocs.ints();
+    scores = sharedScores.floats();
+    docids = new Docids(index.reader().leaves());
+    best = new TopK[queries];
+    Arrays.setAll(best, i -> new TopK(k, docids));
+  }
+
+  /** Fills {@link #vectors} and {@link #docs}; returns how many rows, 0 at the end. */
+  protected abstract int fill() throws IOException;
+
+  public final int next() throws IOException {
+    handedOut = fill();
+    return handedOut;
+  }
+
+  /** Takes the scores of the first {@code count} rows handed out, for all queries. */
+  public final void accept(int count) throws IOException {
+    if (count < 0 || count > handedOut) {
+      throw new IllegalArgumentException(count + " scores for " + handedOut + " documents");
+    }
+    for (int query = 0; query < best.length; query++) {
+      TopK top = best[query];
+      float worst = top.worst();
+      for (int row = 0, at = query * block; row < count; row++, at++) {
+        float score = scores.get(at);
+        if (!(score < worst)) { // true for NaN as well
+          if (Float.isNaN(score)) {
+            throw new NotANumber(query, docids.of(docs.get(row)).utf8ToString());
+          }
+          top.offer(docs.get(row), score);
+          worst = top.worst();
+        }
+      }
+    }
+    evaluations += count;
+    handedOut = 0;
+  }
+
+  /** Ranks the best documents of a query; returns their docids as {@link Texts}. */
+  public final byte[] hits(int query) throws IOException {
+    int size = best[query].size();
+    hitDocs = new int[size];
+    hitScores = new float[size];
+    BytesRef[] names = best[query].ranked(hitDocs, hitScores);
+    return Texts.pack(Arrays.asList(names));
+  }
+
+  /** The scores that belong to the last {@link #hits}, as little-endian float32. */
+  public final byte[] hitScores() {
+    java.nio.ByteBuffer bytes =
+        java.nio.ByteBuffer.allocate(4 * hitScores.length)
+            .order(java.nio.ByteOrder.LITTLE_ENDIAN);
+    bytes.asFloatBuffer().put(hitScores);
+    return bytes.array();
+  }
+
+  /** How many documents were scored, a query. */
+  public final long evaluations() {
+    return evaluations;
+  }
+
+  public final SharedBuffer vectors() {
+    return sharedVectors;
+  }
+
+  /** Lucene's document numbers of the rows handed out. */
+  public final SharedBuffer docs() {
+    return sharedDocs;
+  }
+
+  public final SharedBuffer scores() {
+    return sharedScores;
+  }
+
+  @Override
+  public void close() throws IOException {
+    if (!closed) {
+      closed = true;
+      index.buffers().giveBack(sharedVectors);
+      index.buffers().giveBack(sharedDocs);
+      index.buffers().giveBack(sharedScores);
+      index.reader().decRef();
+    }
+  }
+}

@@ -1,0 +1,309 @@
+package io.hypserini;
+
+import io.anserini.analysis.DefaultEnglishAnalyzer;
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.apache.lucene.index.ConcurrentMergeScheduler;
+import org.apache.lucene.index.DirectoryReader;
+import org.apache.lucene.index.IndexWriter;
+import org.apache.lucene.index.IndexWriterConfig;
+import org.apache.lucene.index.Term;
+import org.apache.lucene.index.TieredMergePolicy;
+import org.apache.lucene.index.VectorSimilarityFunction;
+import org.apache.lucene.search.similarities.BM25Similarity;
+import org.apache.lucene.store.FSDirectory;
+import org.apache.lucene.store.LockObtainFailedException;
+import org.apache.lucene.util.BytesRef;
+
+/**
+ * Writes an index, a block of documents a call.
+ *
+ * <p>Invariants: the index on disk is always the last commit; no commit ever holds two live
+ * documents of one docid. After a failed {@link #add} nothing can be committed any more, for part of
+ * the block may have been added: {@link #rollback} is what is left.
+ *
+ * <p>Not for use by several threads at once; with {@code threads} above 1 it adds the documents of a
+ * block in parallel itself.
+ */
+public final class DocumentWriter implements Closeable {
+  private static final long BLOCK_BYTES = 16L << 20;
+  private static final int MOST_ROWS = 4096;
+
+  private final FSDirectory directory;
+  private final IndexWriter writer;
+  private final VectorSimilarityFunction similarity;
+  private final int dimension;
+  private final int rows;
+  private final SharedBuffer vectors;
+  private final DocumentFields[] fields;
+  private final ExecutorService workers;
+  private final IntervalDocids docids = new IntervalDocids();
+  private boolean failed;
+  private boolean replaces; // until the first commit, what is on disk is the index to be replaced
+
+  /**
+   * @param similarity "l2" or "inner_product", or null: that of the index, else "l2"
+   * @param m neighbours of a graph node, or 0 for an index without a graph
+   */
+  public DocumentWriter(
+      byte[] path,
+      boolean append,
+      int dimension,
+      String similarity,
+      int m,
+      int efConstruction,
+      double bufferMegabytes,
+      int threads,
+      boolean termVectors)
+      throws IOException {
+    this.dimension = dimension;
+    this.replaces = !append;
+    this.directory = FSDirectory.open(Path.of(Texts.single(path)));
+    IndexWriter opened = null;
+    try {
+      opened = new IndexWriter(directory, settings(append, m, efConstruction, bufferMegabytes));
+      this.similarity = fit(append, similarity);
+    } catch (LockObtainFailedException e) {
+      directory.close();
+      throw new Refused("another process is writing to the index: wait until it has ended.");
+    } catch (Exception e) {
+      if (opened != null) {
+        opened.rollback();
+      }
+      directory.close();
+      throw e;
+    }
+    this.writer = opened;
+    this.rows = (int) Math.max(1, Math.min(MOST_ROWS, BLOCK_BYTES / (4L * dimension)));
+    this.vectors = new SharedBuffer(4L * rows * dimension);
+    this.fields = new DocumentFields[threads];
+    for (int i = 0; i < threads; i++) {
+      fields[i] = new DocumentFields(dimension, this.similarity, termVectors);
+    }
+    this.workers = threads == 1 ? null : Executors.newFixedThreadPool(threads, this::worker);
+  }
+
+  private static IndexWriterConfig settings(
+      boolean append, int m, int efConstruction, double bufferMegabytes) {
+    IndexWriterConfig config = new IndexWriterConfig(DefaultEnglishAnalyzer.newDefaultInstance());
+    config.setSimilarity(new BM25Similarity());
+    config.setCodec(m == 0 ? VectorCodec.flat() : VectorCodec.hnsw(m, efConstruction));
+    config.setOpenMode(
+        append ? IndexWriterConfig.OpenMode.CREATE_OR_APPEND : IndexWriterConfig.OpenMode.CREATE);
+    config.setRAMBufferSizeMB(bufferMegabytes);
+    config.setUseCompoundFile(false);
+    config.setMergeScheduler(new ConcurrentMergeScheduler());
+    TieredMergePolicy merges = new TieredMergePolicy();
+    merges.setNoCFSRatio(0);
+    config.setMergePolicy(merges);
+    return config;
+  }
+
+  private Thread worker(Runnable task) {
+    Thread thread = new Thread(task, "hypserini-indexing");
+    thread.setDaemon(true);
+    return thread;
+  }
+
+  /** The similarity to write with; refuses documents that the index could not hold. */
+  private VectorSimilarityFunction fit(boolean append, String wanted) throws IOException {
+    if (append && DirectoryReader.indexExists(directory)) {
+      try (DirectoryReader reader = DirectoryReader.open(directory)) {
+        VectorShape existing = VectorShape.of(reader);
+        if (existing != null) {
+          existing.refuseOther(dimension, wanted);
+          return existing.similarity();
+        }
+      }
+    }
+    return Fields.similarity(wanted == null ? "l2" : wanted);
+  }
+
+  /** How many rows the shared vectors hold. */
+  public int rows() {
+    return rows;
+  }
+
+  /** Where {@link #add} finds the vectors, [rows, dimension]. */
+  public SharedBuffer vectors() {
+    return vectors;
+  }
+
+  public String similarity() {
+    return Fields.nameOf(similarity);
+  }
+
+  /** Adds a block of documents, packed as {@link Texts}; contents and raws may be null. */
+  public void add(byte[] ids, byte[] contents, byte[] raws) throws IOException {
+    Texts packedIds = new Texts(ids);
+    int count = packedIds.count();
+    checkFinite(count, packedIds);
+    failed = true; // until the whole block is in
+    for (int i = 0; i < count; i++) {
+      docids.add(packedIds.utf8(i));
+    }
+    Texts packedContents = contents == null ? null : new Texts(contents);
+    Texts packedRaws = raws == null ? null : new Texts(raws);
+    if (workers == null) {
+      add(0, count, 0, packedIds, packedContents, packedRaws);
+    } else {
+      addInParallel(count, packedIds, packedContents, packedRaws);
+    }
+    failed = false;
+  }
+
+  private void checkFinite(int count, Texts ids) {
+    FloatBuffer shared = vectors.floats();
+    for (int i = 0; i < count; i++) {
+      float sum = 0; // x - x is 0 for finite x, NaN otherwise
+      for (int j = i * dimension, end = j + dimension; j < end; j++) {
+        sum += shared.get(j) - shared.get(j);
+      }
+      if (sum != 0) {
+        throw new Refused(
+            "the vector of document " + ids.string(i) + " has a component that is not a number or"
+                + " infinite: nothing of its block was indexed.");
+      }
+    }
+  }
+
+  private void add(int from, int to, int worker, Texts ids, Texts contents, Texts raws)
+      throws IOException {
+    DocumentFields document = fields[worker];
+    FloatBuffer shared = vectors.floats();
+    for (int i = from; i < to; i++) {
+      shared.get(i * dimension, document.values());
+      writer.addDocument(document.of(i, ids, contents, raws));
+    }
+  }
+
+  private void addInParallel(int count, Texts ids, Texts contents, Texts raws)
+      throws IOException {
+    List<Future<?>> parts = new ArrayList<>();
+    for (int worker = 0; worker < fields.length; worker++) {
+      int own = worker;
+      int from = (int) ((long) count * worker / fields.length);
+      int to = (int) ((long) count * (worker + 1) / fields.length);
+      parts.add(
+          workers.submit(
+              () -> {
+                add(from, to, own, ids, contents, raws);
+                return null;
+              }));
+    }
+    Exception first = null;
+    for (Future<?> part : parts) {
+      try {
+        part.get();
+      } catch (ExecutionException | InterruptedException e) {
+        first = first == null ? e : first;
+      }
+    }
+    if (first != null) {
+      throw new IOException(first.getCause() == null ? first : first.getCause());
+    }
+  }
+
+  /** Deletes the documents of these ids, committed or not; ids that do not exist are ignored. */
+  public void delete(byte[] ids) throws IOException {
+    Texts packed = new Texts(ids);
+    Term[] terms = new Term[packed.count()];
+    for (int i = 0; i < terms.length; i++) {
+      docids.delete(packed.utf8(i));
+      terms[i] = new Term(Fields.ID, BytesRef.deepCopyOf(packed.utf8(i)));
+    }
+    writer.deleteDocuments(terms);
+  }
+
+  /** Makes everything added durable, with {@code metadata} (name, value, name, value, ...). */
+  public void commit(byte[] metadata) throws IOException {
+    if (failed) {
+      throw new Refused(
+          "an earlier block failed, so there is nothing sound to commit: roll back to the last"
+              + " commit and start from there.");
+    }
+    if (!docids.isEmpty() && !replaces && DirectoryReader.indexExists(directory)) {
+      failed = true; // for good, if a duplicate is found
+      try (DirectoryReader committed = DirectoryReader.open(directory)) {
+        docids.checkAgainst(committed);
+      }
+      failed = false;
+    }
+    Texts packed = new Texts(metadata);
+    Map<String, String> data = new HashMap<>();
+    for (int i = 0; i < packed.count(); i += 2) {
+      data.put(packed.string(i), packed.string(i + 1));
+    }
+    writer.setLiveCommitData(data.entrySet());
+    writer.commit();
+    docids.clear();
+    replaces = false;
+  }
+
+  /** The metadata of the last commit, as {@link Texts} (name, value, ...). */
+  public byte[] committedMetadata() {
+    List<BytesRef> data = new ArrayList<>();
+    Iterable<Map.Entry<String, String>> entries = writer.getLiveCommitData();
+    if (entries != null) {
+      for (Map.Entry<String, String> entry : entries) {
+        data.add(new BytesRef(entry.getKey()));
+        data.add(new BytesRef(entry.getValue()));
+      }
+    }
+    return Texts.pack(data);
+  }
+
+  public boolean hasUncommittedChanges() {
+    return writer.hasUncommittedChanges();
+  }
+
+  /** Live documents, added ones included. */
+  public int numDocs() {
+    return writer.getDocStats().numDocs;
+  }
+
+  /** Merges all segments into one. Durable only after the next {@link #commit}. */
+  public void optimize() throws IOException {
+    writer.forceMerge(1);
+  }
+
+  /** Forgets what was added since the last commit, and closes. */
+  public void rollback() throws IOException {
+    try {
+      writer.rollback();
+    } finally {
+      release();
+    }
+  }
+
+  /** Closes without committing what was added since the last commit, but finishes merges. */
+  @Override
+  public void close() throws IOException {
+    try {
+      if (writer.hasUncommittedChanges()) {
+        writer.rollback();
+      } else {
+        writer.close();
+      }
+    } finally {
+      release();
+    }
+  }
+
+  private void release() throws IOException {
+    if (workers != null) {
+      workers.shutdown();
+    }
+    directory.close();
+  }
+}

@@ -1,0 +1,40 @@
+package io.hypserini;
+
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import org.apache.lucene.index.FloatVectorValues;
+import org.apache.lucene.index.LeafReaderContext;
+import org.apache.lucene.util.Bits;
+
+/** A cursor over the live vectors of one segment, in the order of their documents. */
+final class SegmentVectors {
+  private final FloatVectorValues values; // null if the segment has no vectors
+  private final Bits live; // null if nothing is deleted
+  private final int docBase;
+  private int ordinal;
+
+  SegmentVectors(LeafReaderContext leaf) throws IOException {
+    values = leaf.reader().getFloatVectorValues(Fields.VECTOR);
+    live = leaf.reader().getLiveDocs();
+    docBase = leaf.docBase;
+  }
+
+  /** Copies vectors and document numbers to rows from..to; returns the row after the last. */
+  int read(FloatBuffer vectors, IntBuffer docs, int from, int to) throws IOException {
+    if (values == null) {
+      return from;
+    }
+    int dimension = values.dimension();
+    int row = from;
+    for (int size = values.size(); row < to && ordinal < size; ordinal++) {
+      int doc = LuceneLine.ordToDoc(values, ordinal);
+      if (live == null || live.get(doc)) {
+        vectors.put(row * dimension, LuceneLine.vector(values, ordinal));
+        docs.put(row, docBase + doc);
+        row++;
+      }
+    }
+    return row;
+  }
+}

@@ -1,0 +1,34 @@
+package io.hypserini;
+
+import java.io.IOException;
+import org.apache.lucene.index.FloatVectorValues;
+import org.apache.lucene.index.LeafReader;
+import org.apache.lucene.util.hnsw.RandomAccessVectorValues;
+
+/** What differs between the Lucene lines, here for 9.x: reading vectors by ordinal. */
+final class LuceneLine {
+  /** Anserini's vector format without a graph. */
+  static final String FLAT_FORMAT = "AnseriniLucene99FlatVectorFormat";
+
+  private LuceneLine() {}
+
+  /** The array is shared and overwritten by the next call: copy it at once. */
+  static float[] vector(FloatVectorValues values, int ordinal) throws IOException {
+    return randomAccess(values).vectorValue(ordinal);
+  }
+
+  static int ordToDoc(FloatVectorValues values, int ordinal) {
+    return randomAccess(values).ordToDoc(ordinal);
+  }
+
+  /** The vector of one document of a segment, or null if it has none. */
+  static float[] vectorOf(LeafReader reader, String field, int doc) throws IOException {
+    FloatVectorValues values = reader.getFloatVectorValues(field);
+    return values != null && values.advance(doc) == doc ? values.vectorValue() : null;
+  }
+
+  @SuppressWarnings("unchecked")
+  private static RandomAccessVectorValues<float[]> randomAccess(FloatVectorValues values) {
+    return (RandomAccessVectorValues<float[]>) values;
+  }
+}
