@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import (
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
-    EntryNotFoundError,
     HFValidationError,
-    LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
 )
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from hypserini.modeling.dual_encoder import DualEncoder
 
 BUNDLED = "hypserini-small"
+HUB_TIMEOUT = 10.0  # seconds
 _WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -61,51 +67,28 @@ class Checkpoint:
 
     def __init__(self, name_or_path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(name_or_path)
-        self._on_hub = False
         path = Path(self.name).expanduser()
         if self.name == BUNDLED and not path.is_dir():
             path = Path(__file__).parent.parent / "models" / BUNDLED
-        if path.is_dir():
-            self.folder = path
-        elif path.exists():
+        self._on_hub = not path.exists()
+        self._reachable = True
+        if path.is_file():
             raise ModelError(f"{path} is a file: give the checkpoint's folder or a hub name.")
-        else:
-            self._on_hub = True
-            self.folder = self._download("config.json").parent
-        if self.file("config.json") is None:
-            raise ModelError(f"{self.folder} has no config.json: give a checkpoint's folder.")
-
-    def _download(self, file: str) -> Path:
-        try:
-            return Path(hf_hub_download(self.name, file))
-        except LocalEntryNotFoundError as error:
-            raise ModelError(
-                f"the model {self.name} is neither a folder nor in the Hugging Face cache, and the "
-                f"hub cannot be reached: check the name, connect to the internet, or give a folder."
-            ) from error
-        except EntryNotFoundError:
-            raise
-        except HFValidationError as error:
-            raise ModelError(
-                f"there is no folder {self.name}, and it is no hub name either: give the folder "
-                f"of a checkpoint or a name such as jfkback/hypencoder.6_layer."
-            ) from error
-        except (OSError, ValueError) as error:  # huggingface_hub's HTTP errors are OSErrors
-            raise ModelError(
-                f"the model {self.name} cannot be had from the Hugging Face hub "
-                f"({type(error).__name__}): check the name, or give a folder."
-            ) from error
+        config = _download(self.name, "config.json") if self._on_hub else path / "config.json"
+        if config is None or not config.is_file():
+            raise ModelError(f"{self.name} has no config.json: give the folder of a checkpoint.")
+        self.folder = config.parent
 
     def file(self, name: str) -> Path | None:
         """The path of one file, or None when the checkpoint has no such file."""
         path = self.folder / name
         if path.is_file():
             return path
-        if self._on_hub:
+        if self._on_hub and self._reachable:
             try:
-                return self._download(name)
-            except (EntryNotFoundError, ModelError):
-                return None
+                return _download(self.name, name)
+            except ModelError:
+                self._reachable = False  # what is in the cache has to do; do not wait again
         return None
 
     def config(self) -> dict[str, Any]:
@@ -144,6 +127,38 @@ class Checkpoint:
                 tensors.update(_read_tensors(shard_path))
             return tensors
         raise ModelError(f"{self.folder} has no weights: expected {' or '.join(_WEIGHTS[::2])}.")
+
+
+def _download(name: str, file: str) -> Path | None:
+    """The path of a hub model's file in the cache, downloaded if need be; None if it has none.
+
+    Raises:
+        ModelError: the name is unknown, or the file is not in the cache and the hub is not there.
+    """
+    try:
+        cached = try_to_load_from_cache(name, file)
+        if cached is not None:  # a path, or a mark that the hub has no such file
+            return Path(cached) if isinstance(cached, str) else None
+        # hf_hub_download alone would try an unreachable hub for half a minute.
+        get_hf_file_metadata(hf_hub_url(name, file), timeout=HUB_TIMEOUT)
+        return Path(hf_hub_download(name, file))
+    except RepositoryNotFoundError as error:
+        raise ModelError(
+            f"there is no folder {name}, and the Hugging Face hub knows no public model of that "
+            f"name: check the name, or log in if it is private."
+        ) from error
+    except HFValidationError as error:
+        raise ModelError(
+            f"there is no folder {name}, and it is no hub name either: give the folder of a "
+            f"checkpoint or a name such as jfkback/hypencoder.6_layer."
+        ) from error
+    except RemoteEntryNotFoundError:
+        return None
+    except Exception as error:  # whichever HTTP library the hub's client builds on
+        raise ModelError(
+            f"the model {name} is neither a folder nor in the Hugging Face cache, and the hub "
+            f"cannot be reached: check the name, connect to the internet, or give a folder."
+        ) from error
 
 
 def _read_json(path: Path) -> Any:

@@ -202,14 +202,8 @@ class DualEncoder(PreTrainedModel):
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(save_directory)
 
-    @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        # Called for what transformers' models do not initialise themselves: the hyper head,
-        # its parts first.
-        if isinstance(module, nn.Linear):
-            module.reset_parameters()
-        elif isinstance(module, Hypernetwork):
-            module.reset_head()
+        """Do nothing: the hyper head initialises itself as the paper does."""
 
 
 def _positions(config: PreTrainedConfig) -> int:

@@ -48,7 +48,9 @@ class Hypernetwork(nn.Module):
         self.bias_hyper_projection = _linears([(width, width) for width in vectors])
         self.key_projections = _linears([(model_dim, width) for width in widths])
         self.value_projections = _linears([(model_dim, width) for width in widths])
+        self.reset_head()
 
+    @torch.no_grad()
     def reset_head(self) -> None:
         """Initialise the hyper head, the transformer left alone, as the paper does.
 

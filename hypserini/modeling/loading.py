@@ -25,6 +25,7 @@ from hypserini.modeling.dual_encoder import DualEncoder, HypencoderDualEncoder
 
 logger = logging.getLogger(__name__)
 
+_TOKENIZER_MARKS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -129,11 +130,10 @@ def _find_base(
         for parent in (checkpoint.folder, checkpoint.folder.resolve().parent, Path()):
             if (parent / name / "config.json").is_file():
                 return base_config_dict(AutoConfig.from_pretrained(parent / name))
-        for local in (True, False):
-            try:
-                return base_config_dict(AutoConfig.from_pretrained(name, local_files_only=local))
-            except (OSError, ValueError):
-                continue
+        try:
+            return base_config_dict(AutoConfig.from_pretrained(Checkpoint(name).folder))
+        except (ModelError, OSError, ValueError) as error:
+            logger.debug("No configuration of %s: %s", name, error)
     prefix = f"{side}_encoder.transformer."
     if not any(key.startswith(prefix) for key in tensors):  # a shared encoder may be kept once
         prefix = "passage_encoder.transformer." if side == "query" else "query_encoder.transformer."
@@ -228,23 +228,30 @@ def _sentence_pooling(checkpoint: Checkpoint) -> tuple[str, bool]:
 def _load_tokenizer(checkpoint: Checkpoint, config: DualEncoderConfig) -> Any:
     """The checkpoint's tokenizer, or else its base model's."""
     base = (config.query_encoder_kwargs or {}).get("model_name_or_path") or ""
-    places = [str(checkpoint.folder)]
+    places: list[Path] = [checkpoint.folder]
     if base:
-        beside = (checkpoint.folder / base, checkpoint.folder.resolve().parent / base)
-        places += [str(place) for place in beside if place.is_dir()] or [base]
+        places += [checkpoint.folder / base, checkpoint.folder.resolve().parent / base]
     for place in places:
-        if place == places[0] and not any(
-            (checkpoint.folder / file).is_file()
-            for file in ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
-        ):
-            continue
+        if any((place / file).is_file() for file in _TOKENIZER_MARKS):
+            return _read_tokenizer(place, config)
+    if base:
         try:
-            return AutoTokenizer.from_pretrained(
-                place, config=config.transformer_config(), trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError) as error:
-            logger.debug("No tokenizer at %s: %s", place, error)
+            on_hub = Checkpoint(base)
+            on_hub.fetch_small_files()
+            return _read_tokenizer(on_hub.folder, config)
+        except ModelError as error:
+            logger.debug("No tokenizer of %s: %s", base, error)
     raise ModelError(
         f"{checkpoint.name} has no tokenizer, and that of its base model "
         f"{base or '(unnamed)'} cannot be had: put its tokenizer.json into {checkpoint.folder}."
     )
+
+
+def _read_tokenizer(folder: Path, config: DualEncoderConfig) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(
+            folder, config=config.transformer_config(), trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"the tokenizer in {folder} cannot be read ({reason}).") from error
