@@ -89,18 +89,21 @@ class CollectionFile:
             self._file = None
 
     def _read(self, lines: IO[bytes], skip: int) -> Iterator[Document]:
-        number, first = 1, lines.readline()
+        # An array may be one line as long as the file: no line is read whole before that is known.
+        number, first = 1, lines.readline(_CHUNK)
         while first and not first.strip(b"\xef\xbb\xbf \t\r\n"):
-            number, first = number + 1, lines.readline()
+            number, first = number + 1, lines.readline(_CHUNK)
         first = first.removeprefix(b"\xef\xbb\xbf")
         parse: Callable[[str, int], Document] = self._from_json_line
         if self._is_json(first):
             if first.lstrip().startswith(b"["):
                 yield from self._read_array(lines, first, number, skip)
                 return
+            first = _rest_of_line(lines, first)
             if self.path.name.removesuffix(".gz").endswith(".json") and not _is_whole(first):
                 first += lines.read()  # One object over several lines, as Pyserini allows.
         elif first:
+            first = _rest_of_line(lines, first)
             parse = self._from_tsv_line
         while first:
             if first.strip():
@@ -130,8 +133,10 @@ class CollectionFile:
     ) -> Iterator[Document]:
         """Stream the elements of a JSON array, holding one chunk of the file at a time."""
         decoder = json.JSONDecoder()
-        text = self._decode(buffer[buffer.index(b"[") + 1 :], line, whole=False)
-        at, rest = 0, b""
+        buffer = buffer[buffer.index(b"[") + 1 :]
+        rest = _incomplete_tail(buffer)
+        text = self._decode(buffer[: len(buffer) - len(rest)], line, whole=False)
+        at = 0
         while True:
             start = _GAP.match(text, at).end()  # type: ignore[union-attr]
             line += text.count("\n", at, start)
@@ -277,6 +282,10 @@ def clean(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _rest_of_line(lines: IO[bytes], start: bytes) -> bytes:
+    return start if start.endswith(b"\n") else start + lines.readline()
 
 
 def _is_whole(line: bytes) -> bool:

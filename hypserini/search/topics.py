@@ -240,7 +240,10 @@ def _parse_json(content: str, path: str | Path, query_key: str | None) -> _Parse
             place = f"topic {qid}"
             yield (place, *_from_object({"qid": qid, **topic}, f"{path}, {place}", query_key))
         return
-    for position, topic in enumerate([value] if isinstance(value, dict) else value, 1):
+    if isinstance(value, dict):
+        yield ("line 1", *_from_object(value, f"{path}, line 1", query_key))
+        return
+    for position, topic in enumerate(value, 1):
         place = f"topic {position}"
         yield (place, *_from_object(topic, f"{path}, {place}", query_key))
 
