@@ -222,8 +222,7 @@ def _fill(
     pending: Future[None] | None = None
     truncated_before = metadata.truncated
     committed_at = time.monotonic()
-    collection.skip = metadata.consumed
-    documents = iter(collection)
+    documents = collection.read(skip=metadata.consumed)
     add = detached(writer.add)
     with (
         ThreadPoolExecutor(1, thread_name_prefix="hypserini-writer") as pool,
@@ -268,7 +267,7 @@ def _chunks(documents: Iterator[Document], size: int) -> Iterator[list[Document]
 def _expected_documents(collection: Collection, consumed: int) -> int | None:
     """The size of the collection, from the share of its bytes that has been read."""
     if not collection.bytes_read or not collection.total_bytes:
-        return None
+        return collection.total_documents
     return max(consumed, round(consumed * collection.total_bytes / collection.bytes_read))
 
 
