@@ -114,11 +114,7 @@ class Collection:
             raise CollectionError(f"{self.path} holds no documents.")
 
     def _read_dataset(self, skip: int) -> Iterator[Document]:
-        assert self._dataset is not None
-        documents = self._dataset.docs_iter()
-        # Its iterators are sliced without reading what is left out.
-        documents = documents[skip:] if skip else documents
-        for line, document in enumerate(documents, skip + 1):
+        for line, document in enumerate(self._obtain(skip), skip + 1):
             where = f"{self.path}, document {line}"
             docid = check_docid(document.doc_id, where)
             if self.fields:
@@ -133,6 +129,18 @@ class Collection:
                 text = document.default_text()
             contents = clean(text)
             yield Document(docid, contents, make_raw(docid, contents), self.path, line)
+
+    def _obtain(self, skip: int) -> Iterator[Any]:
+        assert self._dataset is not None
+        try:
+            documents = self._dataset.docs_iter()
+            # Its iterators are sliced without reading what is left out.
+            yield from documents[skip:] if skip else documents
+        except OSError as error:  # requests' errors are of this kind, too
+            raise CollectionError(
+                f"{self.path} cannot be obtained by ir_datasets ({str(error)[:200]}): give the "
+                "path of the collection (MS MARCO's collection.tsv)."
+            ) from error
 
 
 def read_collection(
