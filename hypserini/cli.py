@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 
 from hypserini.errors import HypseriniError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 def positive_int(text: str) -> int:
@@ -31,7 +34,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say where and in which number format the model runs."""
     group = parser.add_argument_group("device")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    group.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)"
+    )
     group.add_argument(
         "--dtype",
         default="float32",
@@ -59,6 +64,7 @@ def main(
     )
     for noisy in ("transformers", "urllib3", "httpx", "filelock", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    _let_terminate_clean_up()
     try:
         command(args)
     except HypseriniError as error:
@@ -72,3 +78,9 @@ def main(
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
+
+
+def _let_terminate_clean_up() -> None:
+    """Let SIGTERM unwind the stack, so that no half-written file stays behind."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))

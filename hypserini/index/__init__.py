@@ -1,0 +1,1 @@
+"""Indexes: collections, the writer and reader, what an index knows of itself, and building one."""

@@ -12,11 +12,13 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tqdm import tqdm
 
 from hypserini.errors import CollectionError, IndexingError, ModelError
@@ -241,7 +243,7 @@ def _fill(
                 _commit(writer, metadata, places)
                 committed_at = time.monotonic()
             for document in chunk:
-                places.setdefault(document.docid, document)
+                places[document.docid] = document
             pending = pool.submit(
                 add,
                 [document.docid for document in chunk],
@@ -271,7 +273,7 @@ def _expected_documents(collection: Collection, consumed: int) -> int | None:
     return max(consumed, round(consumed * collection.total_bytes / collection.bytes_read))
 
 
-def _encode(encoder: DocumentEncoder, chunk: Sequence[Document]):
+def _encode(encoder: DocumentEncoder, chunk: Sequence[Document]) -> np.ndarray:
     try:
         return encoder.encode([document.contents for document in chunk])
     except ModelError as error:
@@ -296,23 +298,18 @@ def _commit(writer: IndexWriter, metadata: IndexMetadata, places: dict[str, Docu
     places.clear()
 
 
-class _naming_duplicates:  # noqa: N801
-    """Turns the writer's complaint about a docid into one about a line of the collection."""
-
-    def __init__(self, places: dict[str, Document]) -> None:
-        self.places = places
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if isinstance(error, DuplicateDocid):
-            place = self.places.get(error.docid)
-            where = f" (see {place.source}, line {place.line})" if place else ""
-            raise CollectionError(
-                f"the docid {error.docid} occurs more than once in the collection{where}: "
-                "give every document an id of its own."
-            ) from error
+@contextmanager
+def _naming_duplicates(places: dict[str, Document]) -> Iterator[None]:
+    """Turn the writer's complaint about a docid into one about a line of the collection."""
+    try:
+        yield
+    except DuplicateDocid as error:
+        place = places.get(error.docid)
+        where = f" (again in {place.source}, line {place.line})" if place else ""
+        raise CollectionError(
+            f"the docid {error.docid} occurs more than once in the collection{where}: "
+            "give every document an id of its own."
+        ) from error
 
 
 def _drop_if_nothing_committed(building: Path) -> None:

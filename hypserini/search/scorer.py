@@ -34,11 +34,18 @@ class QNetScorer:
             out.copy_(self.q_net.score(vectors.to(self.q_net.device)))
 
 
+TILE = 64
+"""Rows that a matrix product computes alike."""
+
+
 def drive(candidates: Candidates, scorer: QNetScorer) -> None:
     """Run a search: score what the candidates hand out until they have enough.
 
-    This loop is every kind of search; what is handed out next is the candidates' affair.
+    This loop is every kind of search; what is handed out next is the candidates' affair. A block
+    that is not full is scored up to the next multiple of `TILE`, whatever lies there: a product
+    rounds the rows of an odd remainder differently, and equal documents would no longer tie.
     """
     while n := candidates.next():
-        scorer(candidates.vectors[:n], candidates.scores[:, :n])
+        rows = min(-(-n // TILE) * TILE, len(candidates.vectors))
+        scorer(candidates.vectors[:rows], candidates.scores[:, :rows])
         candidates.accept(n)

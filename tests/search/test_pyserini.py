@@ -98,9 +98,7 @@ def test_pyserinis_dense_searchers_open_our_index(
     from hypserini.index.build import IndexOptions, build_index
 
     path = tmp_path / "index"
-    build_index(
-        collection, path, str(tiny_model), IndexOptions(vectors=vectors), progress=False
-    )
+    build_index(collection, path, str(tiny_model), IndexOptions(vectors=vectors), progress=False)
     printed = python(DENSE.format(searcher=searcher), path)
     assert printed.split() == [searcher, "True"]
 

@@ -171,5 +171,3 @@ def test_an_index_without_hypserini_metadata_needs_a_named_model(tmp_path: Path,
     with LuceneHypencoderSearcher(tmp_path / "index", device="cpu") as searcher:
         with pytest.raises(Exception, match="--model"):
             searcher.search("graph")
-
-
