@@ -39,3 +39,7 @@ class MeasureError(HypseriniError):
 
 class OutputError(HypseriniError):
     """An output path that cannot be written."""
+
+
+class TrainingError(HypseriniError):
+    """A training configuration or training data that cannot be used, or a run that diverged."""

@@ -1,0 +1,1 @@
+"""Training of Hypencoders and bi-encoders on transformers' Trainer."""

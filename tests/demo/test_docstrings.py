@@ -49,7 +49,7 @@ add_newdoc("tables.fast", "parse_row", """parse_row(line)
 
 Parse one row of a table into its cells.
 """)
-add_docstr(tables.fast.sum_rows, "sum_rows(rows)\\n\\n" + "Add up {n} rows, cell by cell.".format(n=1))
+add_docstr(tables.fast.sum_rows, "sum_rows(rows)\\n\\n" + "Add up {n} rows.".format(n=1))
 '''
 
 

@@ -1,0 +1,150 @@
+"""Training pairs for the bundled model: (question, document) out of documentation strings.
+
+Three kinds of pairs, because three kinds of matching are wanted: the summary finds the rest of its
+text (as in the known-item topics), any sentence finds the text it was taken out of (the inverse
+cloze task), and a few words of the summary find the whole text (as in real questions).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hypserini.demo.docstrings import Docstring, name_in_words, plain
+from hypserini.demo.known_item import is_held_out
+from hypserini.files import atomic_output
+
+MINIMUM_REST_WORDS = 8
+NEIGHBOURS = 8
+"""So many pairs of one package stand together, so that a batch holds hard negatives too."""
+
+_QUESTIONS = ("how to {}", "how do I {}", "{} in python", "function to {}", "{}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A query, the document that answers it, and the package both come from."""
+
+    query: str
+    document: str
+    docid: str
+    package: str
+
+
+def without_leaks(docstrings: Iterable[Docstring]) -> list[Docstring]:
+    """The documentation strings that a model may learn from.
+
+    Left out are the held-out packages and everywhere else what repeats a summary, a text or a rest
+    of theirs word for word (libraries copy each other's documentation).
+    """
+    docstrings = list(docstrings)
+    forbidden: set[str] = set()
+    for d in docstrings:
+        if is_held_out(d):
+            forbidden.update((plain(d.summary), plain(d.text), plain(d.rest)))
+    forbidden.discard("")
+    return [
+        d
+        for d in docstrings
+        if not is_held_out(d)
+        and plain(d.summary) not in forbidden
+        and plain(d.text) not in forbidden
+        and plain(d.rest) not in forbidden
+    ]
+
+
+def one_per_summary(docstrings: Iterable[Docstring]) -> list[Docstring]:
+    """Of several documents with one summary the first: the others would be false negatives."""
+    seen: set[str] = set()
+    kept = []
+    for d in docstrings:
+        if (key := plain(d.summary)) not in seen:
+            seen.add(key)
+            kept.append(d)
+    return kept
+
+
+def make_pairs(
+    docstrings: Sequence[Docstring], epochs: int, seed: int, *, batch: int = 128
+) -> Iterator[Pair]:
+    """Yield the pairs of `epochs` passes over the documents, in the order of training.
+
+    Every `batch` pairs are of about the same length, which halves the padding, and
+    `NEIGHBOURS` of one package stand together in it, which makes the negatives harder.
+    """
+    rng = random.Random(seed)
+    for _ in range(epochs):
+        by_package: dict[str, list[Pair]] = defaultdict(list)
+        for docstring in docstrings:
+            if pair := _pair(docstring, rng):
+                by_package[pair.package].append(pair)
+        groups = [group for pairs in by_package.values() for group in _groups(pairs, rng)]
+        rng.shuffle(groups)
+        stretch = 16 * batch // NEIGHBOURS
+        for start in range(0, len(groups), stretch):
+            near = sorted(groups[start : start + stretch], key=lambda g: len(g[-1].document))
+            pairs = [pair for group in near for pair in group]
+            batches = [pairs[i : i + batch] for i in range(0, len(pairs), batch)]
+            rng.shuffle(batches)
+            batches.sort(key=len, reverse=True)  # the one that is not full last
+            for one in batches:
+                yield from one
+
+
+def _groups(pairs: list[Pair], rng: random.Random) -> Iterator[list[Pair]]:
+    """Groups of neighbours of about one length, from the pairs of one package."""
+    rng.shuffle(pairs)
+    for start in range(0, len(pairs), 8 * NEIGHBOURS):
+        near = sorted(pairs[start : start + 8 * NEIGHBOURS], key=lambda p: len(p.document))
+        for i in range(0, len(near), NEIGHBOURS):
+            yield near[i : i + NEIGHBOURS]
+
+
+def write_training_data(pairs: Iterable[Pair], path: str | os.PathLike[str]) -> int:
+    """Write pairs as the JSON lines that `hypserini.train` reads; return their number."""
+    count = 0
+    with atomic_output(path) as file:
+        for count, pair in enumerate(pairs, 1):
+            item = {"id": pair.docid, "content": pair.document, "score": 1.0, "type": "positive"}
+            line = {"query": {"id": str(count), "content": pair.query}, "items": [item]}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return count
+
+
+def _pair(docstring: Docstring, rng: random.Random) -> Pair | None:
+    """One pair of a kind drawn at random among those that the text allows."""
+    kind = rng.random()
+    has_rest = len(docstring.rest.split()) >= MINIMUM_REST_WORDS
+    if has_rest and kind < 0.6:
+        query, document = docstring.summary, docstring.contents(with_summary=False)
+    elif has_rest and kind < 0.8 and (sentence := _sentence(docstring.rest, rng)):
+        query = sentence
+        document = docstring.contents().replace(sentence, " ")
+    else:
+        query, document = _reworded(docstring, rng), docstring.contents()
+    if len(query.split()) < 3:
+        return None
+    return Pair(query, document, docstring.docid, docstring.package)
+
+
+def _sentence(text: str, rng: random.Random) -> str | None:
+    """A sentence of plain words from the text, exactly as it stands there."""
+    sentences = re.findall(r"(?<=[.\n]\s)[A-Z][\w ,'\n()-]{25,200}[.]", text)
+    good = [s for s in sentences if 5 <= len(s.split()) <= 30]
+    return rng.choice(good) if good else None
+
+
+def _reworded(docstring: Docstring, rng: random.Random) -> str:
+    """The summary as a question would put it: fewer words, now and then the name's among them."""
+    words = re.findall(r"[\w'-]+", docstring.summary)
+    dropped = rng.choice((0.0, 0.2, 0.4))
+    kept = [w for w in words if rng.random() >= dropped] or words
+    if rng.random() < 0.2:
+        kept += name_in_words(docstring.docid).split()
+    question = rng.choice(_QUESTIONS) if rng.random() < 0.4 else "{}"
+    return question.format(" ".join(kept).lower())

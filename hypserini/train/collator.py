@@ -1,0 +1,60 @@
+"""From examples to the tensors of one training step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypserini.train.data import Example
+
+
+class Collator:
+    """Tokenises a batch of examples and pads it to its longest text.
+
+    Args:
+        tokenizer: the model's.
+        query_max_length: tokens that a query is cut to.
+        document_max_length: tokens that a document is cut to.
+        labels: give the teacher's scores along.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        query_max_length: int,
+        document_max_length: int,
+        labels: bool = False,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.query_max_length = query_max_length
+        self.document_max_length = document_max_length
+        self.labels = labels
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """Return the arguments of `DualEncoder.forward` for q examples of k documents each.
+
+        The documents of query 0 come first: `passage_input_ids` is [q * k, length] int64.
+        `labels` is [q, k] float32.
+        """
+        queries = self._tokenize([e.query for e in examples], self.query_max_length)
+        documents = self._tokenize(
+            [item.content for e in examples for item in e.items], self.document_max_length
+        )
+        batch = {
+            "query_input_ids": queries["input_ids"],
+            "query_attention_mask": queries["attention_mask"],
+            "passage_input_ids": documents["input_ids"],
+            "passage_attention_mask": documents["attention_mask"],
+        }
+        if self.labels:
+            batch["labels"] = torch.tensor([[item.score for item in e.items] for e in examples])
+        return batch
+
+    def _tokenize(self, texts: list[str], max_length: int) -> Any:
+        return self.tokenizer(
+            texts, truncation=True, max_length=max_length, padding=True, return_tensors="pt"
+        )

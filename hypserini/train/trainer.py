@@ -1,0 +1,103 @@
+"""Training on transformers' Trainer."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from hypserini.errors import TrainingError
+from hypserini.train.building import build_model
+from hypserini.train.collator import Collator
+from hypserini.train.config import TrainingConfig, training_arguments
+from hypserini.train.data import TrainingData
+
+logger = logging.getLogger(__name__)
+
+
+def train(config: TrainingConfig, *, progress: bool = True) -> Path:
+    """Train the model that the configuration describes and save it into its `output_dir`.
+
+    Returns:
+        The folder, which `hypserini.load_model` reads.
+
+    Raises:
+        TrainingError: the configuration or the data cannot be used, or the loss is no longer a
+            number; says at which step.
+        ModelError: a model that the configuration names cannot be loaded.
+    """
+    arguments = training_arguments(config.trainer_config, config.source)
+    arguments.disable_tqdm = arguments.disable_tqdm or not progress
+    trainer = make_trainer(config, arguments)
+    resume = config.trainer_config.resume_from_checkpoint
+    if resume is True and not any(Path(arguments.output_dir).glob("checkpoint-*")):
+        resume = False
+    trainer.train(resume_from_checkpoint=resume or None)
+    trainer.save_model()
+    return Path(arguments.output_dir)
+
+
+def make_trainer(config: TrainingConfig, arguments: Any) -> Any:
+    """Make the Trainer with its model, data and collator; seeded before the model is made."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        import accelerate  # noqa: F401
+    except ImportError as error:
+        raise TrainingError("training needs accelerate: pip install 'hypserini[train]'.") from error
+    from transformers import Trainer, set_seed
+
+    data = config.data_config
+    labels = needs_labels(config.model_config.loss_type)
+    examples = {
+        path: TrainingData(
+            path,
+            negatives=data.num_negatives_to_sample,
+            positive_filter=data.positive_filter_type,
+            scores=labels,
+            seed=arguments.data_seed if arguments.data_seed is not None else arguments.seed,
+        )
+        for path in (data.training_data_jsonl, data.validation_data_jsonl)
+        if path
+    }
+    set_seed(arguments.seed)
+    model = build_model(config)
+    assert data.training_data_jsonl is not None
+    return Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=examples[data.training_data_jsonl],
+        eval_dataset=examples.get(data.validation_data_jsonl or ""),
+        data_collator=Collator(
+            model.tokenizer,
+            query_max_length=model.query_max_length,
+            document_max_length=model.document_max_length,
+            labels=labels,
+        ),
+        callbacks=[_divergence_guard()],
+    )
+
+
+def needs_labels(loss_type: Any) -> bool:
+    """Whether one of the losses learns from a teacher's scores."""
+    names = [loss_type] if isinstance(loss_type, str) else list(loss_type)
+    return "margin_mse" in names
+
+
+def _divergence_guard() -> Any:
+    """A callback that stops when the logged loss is no longer a number."""
+    from transformers import TrainerCallback
+
+    class DivergenceGuard(TrainerCallback):
+        def on_log(
+            self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
+        ) -> None:
+            loss = (logs or {}).get("loss")
+            if loss is not None and not math.isfinite(float(loss)):
+                raise TrainingError(
+                    f"the loss is {loss} at step {state.global_step}: training has diverged, "
+                    "lower learning_rate."
+                )
+
+    return DivergenceGuard()

@@ -1,0 +1,196 @@
+"""Training a tiny model for a few steps, through the command and what it calls."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from hypserini.errors import TrainingError
+from hypserini.modeling import load_model
+from hypserini.train.__main__ import main
+from hypserini.train.config import parse_config
+from hypserini.train.tokenizer import train_wordpiece
+from hypserini.train.trainer import train
+
+TOPICS = ("apple pear plum", "train bus tram", "violin flute drum", "red green blue")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Queries and documents that share a topic's words, and one negative of another topic."""
+    lines = []
+    for n in range(64):
+        words = TOPICS[n % 4].split()
+        other = TOPICS[(n + 1) % 4]
+        items = [
+            {"content": f"{words[1]} and {words[2]} number {n}", "score": 3.0, "type": "positive"},
+            {"content": f"{other} number {n}", "score": 1.0, "type": "negative"},
+        ]
+        query = {"id": str(n), "content": f"{words[0]} {words[1]}"}
+        lines.append(json.dumps({"query": query, "items": items}))
+    path = tmp_path / "train.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Path:
+    folder = tmp_path / "tokenizer"
+    texts = [f"{topic} and number 0 1 2 3 4 5 6 7 8 9" for topic in TOPICS]
+    train_wordpiece(texts * 4, 200, max_length=32).save_pretrained(folder)
+    return folder
+
+
+def _config(data: Path, tokenizer: Path, output: Path, **model: Any) -> dict[str, Any]:
+    base = {"model_type": "bert", "vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 1}
+    base |= {"num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 32}
+    return {
+        "model_config": {
+            "tokenizer_pretrained_model_name_or_path": str(tokenizer),
+            "base_config": base,
+            "query_encoder_kwargs": {
+                "converter_kwargs": {
+                    "vector_dimensions": [16, 16, 1],
+                    "do_residual_on_last": True,
+                }
+            },
+            "passage_encoder_kwargs": {"pooling_type": "mean"},
+            "head_initialization": "scaled",
+            "loss_type": ["cross_entropy"],
+            **model,
+        },
+        "data_config": {"training_data_jsonl": str(data), "num_negatives_to_sample": 1},
+        "trainer_config": {
+            "hf_trainer_config": {
+                "output_dir": str(output),
+                "per_device_train_batch_size": 8,
+                "learning_rate": 5e-3,
+                "max_steps": 30,
+                "logging_steps": 1,
+                "save_strategy": "no",
+                "use_cpu": True,
+                "seed": 5,
+            }
+        },
+    }
+
+
+def _losses(config: dict[str, Any]) -> list[float]:
+    from hypserini.train.config import training_arguments
+    from hypserini.train.trainer import make_trainer
+
+    parsed = parse_config(config)
+    arguments = training_arguments(parsed.trainer_config, parsed.source)
+    arguments.disable_tqdm = True
+    trainer = make_trainer(parsed, arguments)
+    trainer.train()
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        {"loss_type": ["margin_mse", "cross_entropy"], "loss_kwargs": [{}, {}]},
+        {"model_type": "biencoder"},
+        {"shared_encoder": False},
+    ],
+    ids=["contrastive", "paper", "bi-encoder", "two-encoders"],
+)
+def test_the_loss_falls(model: dict[str, Any], data: Path, tokenizer: Path, tmp_path: Path) -> None:
+    losses = _losses(_config(data, tokenizer, tmp_path / "out", **model))
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_the_same_seed_gives_the_same_losses(data: Path, tokenizer: Path, tmp_path: Path) -> None:
+    config = _config(data, tokenizer, tmp_path / "out")
+    config["trainer_config"]["hf_trainer_config"]["max_steps"] = 5
+    assert _losses(config) == _losses(config)
+
+
+def test_the_command_makes_a_model_that_scores(
+    data: Path, tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    config = _config(data, tokenizer, tmp_path / "out")
+    config["trainer_config"]["hf_trainer_config"]["max_steps"] = 80
+    path.write_text(yaml.safe_dump(config))
+    assert main([str(path), "--quiet"]) == 0
+    assert str(tmp_path / "out") in capsys.readouterr().out
+    model = load_model(tmp_path / "out", device="cpu")
+    assert (model.query_max_length, model.document_max_length, model.pooling) == (32, 32, "mean")
+    texts = [" ".join(topic.split()[:2]) for topic in TOPICS]
+    queries = model.tokenizer(texts, padding=True, return_tensors="pt")
+    documents = model.tokenizer(list(TOPICS), padding=True, return_tensors="pt")
+    with torch.no_grad():
+        vectors = model.encode_documents(documents["input_ids"], documents["attention_mask"])
+        scores = model.encode_queries(queries["input_ids"], queries["attention_mask"])(vectors)
+    assert scores.argmax(dim=1).tolist() == [0, 1, 2, 3]
+
+
+def test_training_goes_on_from_a_checkpoint(data: Path, tokenizer: Path, tmp_path: Path) -> None:
+    first = _config(data, tokenizer, tmp_path / "first")
+    train(parse_config(first), progress=False)
+    begun = _losses(_config(data, tokenizer, tmp_path / "unused"))
+    again = {"checkpoint_path": str(tmp_path / "first"), "loss_type": "cross_entropy"}
+    second = _config(data, tokenizer, tmp_path / "second")
+    second["model_config"] = again
+    assert sum(_losses(second)[:5]) < 0.8 * sum(begun[:5])
+
+
+def test_a_deeper_transformer_begins_with_a_shallower_ones_weights(
+    data: Path, tokenizer: Path, tmp_path: Path
+) -> None:
+    first = _config(data, tokenizer, tmp_path / "first", model_type="biencoder")
+    first["model_config"]["base_config"]["num_hidden_layers"] = 0
+    train(parse_config(first), progress=False)
+    second = _config(data, tokenizer, tmp_path / "second", initial_weights=str(tmp_path / "first"))
+    second["trainer_config"]["hf_trainer_config"] |= {"max_steps": 1, "learning_rate": 0.0}
+    train(parse_config(second), progress=False)
+    name = "embeddings.word_embeddings.weight"
+    shallow, deep = (
+        load_model(tmp_path / n, device="cpu").passage_encoder.transformer.state_dict()
+        for n in ("first", "second")
+    )
+    assert torch.equal(shallow[name], deep[name])
+    assert any(key.startswith("encoder.layer.0") for key in deep)
+
+
+def test_a_run_that_diverges_stops(data: Path, tokenizer: Path, tmp_path: Path) -> None:
+    config = _config(data, tokenizer, tmp_path / "out")
+    config["trainer_config"]["hf_trainer_config"] |= {"learning_rate": 1e30, "max_grad_norm": 0.0}
+    with pytest.raises(TrainingError, match=r"step \d+.*learning_rate"):
+        train(parse_config(config), progress=False)
+
+
+def _correlation_with_dot_product(scaled: bool) -> float:
+    """How much an untrained Hypencoder's scores go with those of its own vectors."""
+    from transformers import BertConfig
+
+    from hypserini.modeling import HypencoderConfig, HypencoderDualEncoder, QNetConfig
+    from hypserini.train.initialization import scale_head_to_width
+
+    torch.manual_seed(0)
+    base = BertConfig(vocab_size=500, hidden_size=64, num_hidden_layers=1, num_attention_heads=2)
+    q_net = QNetConfig((64, 64, 1), do_residual_on_last=True)
+    model = HypencoderDualEncoder(HypencoderConfig.from_base(base, q_net, pooling="mean")).eval()
+    if scaled:
+        scale_head_to_width(model.query_encoder)
+    ids = torch.randint(5, 500, (40, 12))
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        vectors = model.encode_documents(ids, mask)
+        scores = model.encode_queries(ids[:, :8], mask[:, :8])(vectors)
+        products = model.encode_documents(ids[:, :8], mask[:, :8]) @ vectors.T
+    centred = [x - x.mean(0) - x.mean(1, keepdim=True) + x.mean() for x in (scores, products)]
+    return float(torch.corrcoef(torch.stack([x.flatten() for x in centred]))[0, 1])
+
+
+def test_the_scaled_head_begins_near_a_bi_encoder() -> None:
+    assert _correlation_with_dot_product(scaled=True) > 0.35
+    assert abs(_correlation_with_dot_product(scaled=False)) < 0.2
