@@ -19,12 +19,18 @@ def offline() -> None:
     urllib.request.urlopen = lambda *_, **__: io.BytesIO(b"{}")  # type: ignore[assignment]
 
 
-if __name__ == "__main__":
-    offline()
-    # Pyserini takes the JVM that JAVA_HOME names, and the default may be too old.
+def use_our_jdk() -> None:
+    """Pyserini takes the JVM that JAVA_HOME names and the `java` on the PATH: often too old."""
     from hypserini.jvm import find_jdk
 
-    os.environ["JAVA_HOME"] = str(find_jdk())
+    home = str(find_jdk())
+    os.environ["JAVA_HOME"] = home
+    os.environ["PATH"] = os.pathsep.join([os.path.join(home, "bin"), os.environ.get("PATH", "")])
+
+
+if __name__ == "__main__":
+    offline()
+    use_our_jdk()
     module = sys.argv[1]
     sys.argv = sys.argv[1:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
