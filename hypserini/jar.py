@@ -113,9 +113,10 @@ def build(anserini: Path, folder: Path) -> Path:
         ) from error
     try:
         classes = workplace / "classes"
-        command = [javac, "-nowarn", "--release", str(jdk.MINIMUM), "-encoding", "UTF-8"]
+        options = ["-nowarn", "--release", str(jdk.MINIMUM), "-encoding", "UTF-8"]
+        paths = ["-cp", str(anserini), "-d", str(classes), *map(str, sources(line))]
         done = subprocess.run(
-            [*command, "-cp", anserini, "-d", classes, *sources(line)],
+            [str(javac), *options, *paths],
             capture_output=True,
             text=True,
             check=False,

@@ -82,7 +82,7 @@ def find(*, compiler: bool = False) -> Jdk:
         JavaError: there is none; the message names what was found instead.
     """
     seen: list[Jdk] = []
-    for group in (_from_environment(), _from_path(), _from_usual_folders()):
+    for group in (*_from_environment(), _from_path(), _from_usual_folders()):
         found = [jdk for jdk in map(inspect, group) if jdk is not None]
         fit = [jdk for jdk in found if jdk.version >= MINIMUM and (jdk.compiles or not compiler)]
         if fit:
@@ -112,11 +112,11 @@ def _nothing_fits(seen: list[Jdk], compiler: bool) -> str:
     return f"hypserini needs {wanted}, but found only {found}: {HOW_TO_GET_ONE}."
 
 
-def _from_environment() -> Iterator[Path]:
+def _from_environment() -> Iterator[list[Path]]:
     for variable in ("JAVA_HOME", "JDK_HOME"):
         if os.environ.get(variable):
             home = Path(os.environ[variable])
-            yield home.parent if home.name == "bin" else home
+            yield [home.parent if home.name == "bin" else home]
 
 
 def _from_path() -> Iterator[Path]:

@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +77,14 @@ def start() -> None:
             _ready = True
 
 
-@cache
 def java_class(name: str) -> Any:
     """Return a Java class by its full name, starting the JVM if need be; public members only."""
     start()
+    return _java_class(name)
+
+
+@cache
+def _java_class(name: str) -> Any:
     from jnius import autoclass
 
     return autoclass(name, include_protected=False, include_private=False)
@@ -124,7 +130,14 @@ def _launch() -> None:
 
 
 def _options(java: jdk.Jdk) -> list[str]:
+    """The start options; HYPSERINI_JAVA_OPTIONS and JAVA_TOOL_OPTIONS can add to them."""
     options = [
+        # Merging the graphs of a big index takes a big heap. That is the limit; up to there, let
+        # the collector work before it takes more memory.
+        "-XX:MaxRAMPercentage=50",
+        "-XX:GCTimeRatio=4",
+        # Ctrl-C and SIGTERM stay Python's affair: Java would end the process uncleaned.
+        "-Xrs",
         "--add-modules=jdk.incubator.vector",
         "--enable-native-access=ALL-UNNAMED",
         f"-Djava.util.logging.config.file={Path(__file__).with_name('logging.properties')}",
@@ -146,16 +159,11 @@ def _join() -> None:
     version = int(system.getProperty("java.specification.version").rpartition(".")[2])
     if version < jdk.MINIMUM:
         raise JavaError(
-            f"this process already runs Java {version}, and hypserini needs {jdk.MINIMUM} or newer: set"
-            f" JAVA_HOME to such a JDK before Python starts, or import hypserini.jvm and call"
+            f"this process already runs Java {version}, and hypserini needs {jdk.MINIMUM} or newer:"
+            " set JAVA_HOME to such a JDK before Python starts, or import hypserini.jvm and call"
             " start() before Pyserini is imported."
         )
     ours = jar.fitting_jar(_loaded_anserini(system.getProperty("java.class.path")))
-    try:
-        autoclass(jar.AGENT_CLASS)
-        return  # on the class path already
-    except JavaException:
-        pass
     logger.debug("joining the running JVM with %s", ours)
     told = _load_agent(java, ours)
     try:
@@ -231,17 +239,16 @@ def unpack(packed: Any) -> list[str]:
     count = int.from_bytes(data[:4], "little")
     ends = np.cumsum(np.frombuffer(data, "<i4", count + 1, 0)).tolist()
     first = 4 * (count + 1) - count  # the number of strings stands before the lengths
-    return [
-        data[first + start : first + end].decode("utf-8")
-        for start, end in zip(ends, ends[1:], strict=False)
-    ]
+    return [data[first + start : first + end].decode("utf-8") for start, end in pairwise(ends)]
 
 
 def shared_array(buffer: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """View a Java SharedBuffer as an array; the view keeps the memory alive."""
     count = int(np.prod(shape))
     size = count * np.dtype(dtype).itemsize
-    memory = type("SharedMemory", (ctypes.c_char * size,), {}).from_address(buffer.address())
+    # A subclass has attributes, a plain ctypes array has none.
+    memory: Any = type("SharedMemory", (ctypes.c_char * size,), {})
+    memory = memory.from_address(buffer.address())
     memory.java_buffer = buffer
     return np.frombuffer(memory, dtype, count).reshape(shape)
 

@@ -36,12 +36,12 @@ class Index:
         from jnius import JavaException
 
         try:
-            self.java: Any = java_index(jvm.pack([str(self.path)], errors="surrogateescape"))
+            self._java: Any = java_index(jvm.pack([str(self.path)], errors="surrogateescape"))
         except JavaException as error:
             raise IndexingError(_why_not(self.path, error)) from error
-        self.dimension: int = self.java.dimension()
+        self.dimension: int = self._java.dimension()
         """Components of a vector; 0 if the index has no documents."""
-        self.num_docs: int = self.java.numDocs()
+        self.num_docs: int = self._java.numDocs()
         """Live documents."""
         if self.num_docs and not self.dimension:
             self.close()
@@ -50,6 +50,12 @@ class Index:
                 " field 'vector'): search it with Pyserini, or make one with"
                 " `python -m hypserini.index`."
             )
+
+    @property
+    def java(self) -> Any:
+        """The Java object, `io.hypserini.Index`."""
+        jvm.start()  # refuses in a forked process, where a call would hang
+        return self._java
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -104,7 +110,7 @@ class Index:
 
     def close(self) -> None:
         """Close; searches that are under way end first."""
-        self.java.close()
+        self._java.close()
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +125,8 @@ def _why_not(path: Path, error: Any) -> str:
     message = str(error.innermessage)
     if name == "IndexNotFoundException":
         return f"{path} is not a Lucene index: give the folder that holds its segments_* file."
-    if name == "IndexFormatTooNewException" or "does not exist" in message:
+    unknown_codec = "SPI class" in message or "is in the future" in message
+    if name == "IndexFormatTooNewException" or unknown_codec:
         return (
             f"the index {path} was written by a newer Lucene than {jvm.lucene_version()}, which"
             " comes with the installed Pyserini: upgrade Pyserini, or make the index anew."

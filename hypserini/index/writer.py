@@ -14,8 +14,8 @@ import numpy as np
 from hypserini import jvm
 from hypserini.errors import IndexingError
 
-RAM_BUFFER_MB = 256.0
-"""What Lucene gathers before it writes a segment: more means fewer merges, and more memory."""
+RAM_BUFFER_MB = {"flat": 128.0, "hnsw": 256.0}
+"""What Lucene gathers before it writes a segment: more memory, but fewer graphs to merge."""
 
 LONGEST_DOCID = 32766
 """Bytes; Lucene's limit for a term."""
@@ -49,7 +49,7 @@ class IndexWriter:
         threads: Documents added in parallel; above 1, their order in the index is not kept.
         similarity: `l2` or `inner_product`: what makes neighbours in the graph, and the score of
             Pyserini's own dense searchers. By default the existing index's, else `l2`.
-        ram_buffer_mb: Megabytes gathered before a segment is written.
+        ram_buffer_mb: Megabytes gathered before a segment is written; see `RAM_BUFFER_MB`.
         term_vectors: Store term vectors of the text, for relevance feedback.
 
     Raises:
@@ -68,7 +68,7 @@ class IndexWriter:
         append: bool = False,
         threads: int = 1,
         similarity: Literal["l2", "inner_product"] | None = None,
-        ram_buffer_mb: float = RAM_BUFFER_MB,
+        ram_buffer_mb: float | None = None,
         term_vectors: bool = False,
     ) -> None:
         if vectors not in ("hnsw", "flat"):
@@ -94,7 +94,7 @@ class IndexWriter:
                 similarity,
                 m if vectors == "hnsw" else 0,
                 ef_construction,
-                float(ram_buffer_mb),
+                float(ram_buffer_mb or RAM_BUFFER_MB[vectors]),
                 threads,
                 term_vectors,
             )
@@ -176,7 +176,7 @@ class IndexWriter:
             self._java.commit(jvm.pack(pairs))
 
     def optimize(self) -> None:
-        """Merge all segments into one; durable after the next `commit`."""
+        """Merge all segments into one; durable after the next `commit` or `close`."""
         with self._errors(f"cannot merge the segments of {self.path}"):
             self._java.optimize()
 
@@ -186,7 +186,7 @@ class IndexWriter:
 
     def close(self) -> None:
         """Close, committing what was added since the last commit under the metadata of that one."""
-        if self._open and self._java.hasUncommittedChanges():
+        if self._open and self._java.isChanged():
             try:
                 self.commit(self.committed_metadata)
             except BaseException:
@@ -216,6 +216,7 @@ class IndexWriter:
 
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:
+        jvm.start()
         from jnius import JavaException
 
         try:

@@ -1,4 +1,4 @@
-"""What there is to score: Java hands out blocks of document vectors and keeps the best documents."""
+"""What is scored: Java hands out blocks of document vectors and keeps the best documents."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Candidates:
             ) from None
 
     def hits(self, query: int) -> tuple[list[str], np.ndarray]:
-        """The best documents of a query, best first, ties by docid: docids, scores `[n] float32`."""
+        """Rank the documents of a query, ties by docid: docids, and their scores `[n] float32`."""
         docids = jvm.unpack(self._java.hits(query))
         scores = np.frombuffer(self._java.hitScores().tostring(), "<f4")
         return docids, scores.astype(np.float32)

@@ -48,6 +48,7 @@ public final class DocumentWriter implements Closeable {
   private final DocumentFields[] fields;
   private final ExecutorService workers;
   private final IntervalDocids docids = new IntervalDocids();
+  private boolean changed; // since the last commit
   private boolean failed;
   private boolean replaces; // until the first commit, what is on disk is the index to be replaced
 
@@ -149,6 +150,7 @@ public final class DocumentWriter implements Closeable {
     int count = packedIds.count();
     checkFinite(count, packedIds);
     failed = true; // until the whole block is in
+    changed = true;
     for (int i = 0; i < count; i++) {
       docids.add(packedIds.utf8(i));
     }
@@ -217,6 +219,7 @@ public final class DocumentWriter implements Closeable {
   /** Deletes the documents of these ids, committed or not; ids that do not exist are ignored. */
   public void delete(byte[] ids) throws IOException {
     Texts packed = new Texts(ids);
+    changed = true;
     Term[] terms = new Term[packed.count()];
     for (int i = 0; i < terms.length; i++) {
       docids.delete(packed.utf8(i));
@@ -247,6 +250,7 @@ public final class DocumentWriter implements Closeable {
     writer.setLiveCommitData(data.entrySet());
     writer.commit();
     docids.clear();
+    changed = false;
     replaces = false;
   }
 
@@ -263,8 +267,9 @@ public final class DocumentWriter implements Closeable {
     return Texts.pack(data);
   }
 
-  public boolean hasUncommittedChanges() {
-    return writer.hasUncommittedChanges();
+  /** Whether documents were added or deleted since the last commit. */
+  public boolean isChanged() {
+    return changed;
   }
 
   /** Live documents, added ones included. */
@@ -272,7 +277,7 @@ public final class DocumentWriter implements Closeable {
     return writer.getDocStats().numDocs;
   }
 
-  /** Merges all segments into one. Durable only after the next {@link #commit}. */
+  /** Merges all segments into one. Durable after the next {@link #commit} or {@link #close}. */
   public void optimize() throws IOException {
     writer.forceMerge(1);
   }
@@ -286,15 +291,18 @@ public final class DocumentWriter implements Closeable {
     }
   }
 
-  /** Closes without committing what was added since the last commit, but finishes merges. */
+  /**
+   * Closes without what was added since the last commit. Waits for merges, which Lucene commits with
+   * the metadata of the last commit.
+   */
   @Override
   public void close() throws IOException {
+    if (changed || replaces) {
+      rollback();
+      return;
+    }
     try {
-      if (writer.hasUncommittedChanges()) {
-        writer.rollback();
-      } else {
-        writer.close();
-      }
+      writer.close();
     } finally {
       release();
     }
