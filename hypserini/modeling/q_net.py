@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hypserini.errors import ModelError
 from hypserini.modeling.q_net_config import QNetConfig, q_net_class, register_q_net
-from hypserini.modeling.scoring import score_dense
+from hypserini.modeling.scoring import Packed, score_dense
 
 ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -19,6 +19,13 @@ ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "gelu": F.gelu,
     "leaky_relu": F.leaky_relu,
+}
+ACTIVATION_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_,
+    "tanh": torch.tanh_,
+    "sigmoid": torch.sigmoid_,
+    "gelu": F.gelu,
+    "leaky_relu": F.leaky_relu_,
 }
 
 
@@ -46,6 +53,7 @@ class QNet:
         self.config = config
         self.matrices = list(matrices)
         self.vectors = list(vectors)
+        self.packed = Packed()
         wanted: list[tuple[int, ...]] = [*config.matrix_shapes]
         wanted += [(size,) for size in config.vector_sizes]
         given = [*self.matrices, *self.vectors]
@@ -125,6 +133,15 @@ class QNet:
         """The same q-nets without the history that autograd needs."""
         return self._like(Tensor.detach)
 
+    def activation_(self, x: Tensor) -> Tensor:
+        """Apply the activation function of the hidden blocks, in place where torch can."""
+        return ACTIVATION_IN_PLACE[self.config.activation_type](x)
+
+    @property
+    def activation(self) -> Callable[[Tensor], Tensor]:
+        """The activation function of the hidden blocks."""
+        return ACTIVATION[self.config.activation_type]
+
     def _names(self) -> list[str]:
         matrices = [f"matrix_{i}" for i in range(len(self.config.matrix_shapes))]
         return matrices + [f"vector_{i}" for i in range(len(self.config.vector_sizes))]
@@ -185,12 +202,11 @@ class QNet:
         It must be built of torch operations that autograd can follow.
         """
         config = self.config
-        activation = ACTIVATION[config.activation_type]
         for block, bias in enumerate(self.vectors):
             y = x
             if config.do_dropout and training:
                 y = F.dropout(y, config.dropout_prob)
-            y = activation(torch.matmul(y, self.matrices[block]) + bias.unsqueeze(1))
+            y = self.activation(torch.matmul(y, self.matrices[block]) + bias.unsqueeze(1))
             if config.do_layer_norm and config.layer_norm_before_residual:
                 y = F.layer_norm(y, y.shape[-1:])
             if config.has_residual(block):
@@ -204,8 +220,8 @@ class QNet:
     def score(self, block: Tensor, out: Tensor | None = None) -> Tensor:
         """Score one block of documents for all queries, fast: the inner loop of every search.
 
-        Scratch memory is kept for the next call, one set for each thread, so that several threads
-        may score with the same q-nets.
+        Several threads may score with the same q-nets. On a CPU, large q-nets that score many
+        blocks keep a copy of their weights in the layout that multiplies fastest.
 
         Args:
             block: [n, dim] document vectors of any dtype and device.
