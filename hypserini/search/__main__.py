@@ -96,8 +96,6 @@ def run(args: argparse.Namespace) -> None:
 
 def find_index(args: argparse.Namespace, topics: Topics | None) -> Path:
     """The index to search: the flag's, or the default of the topics' collection."""
-    from hypserini.search.searcher import require_index
-
     family = defaults.COLLECTIONS.get(topics.family or "") if topics else defaults.DEMO_COLLECTION
     if args.index:
         path = Path(args.index)
@@ -110,6 +108,13 @@ def find_index(args: argparse.Namespace, topics: Topics | None) -> Path:
             f"no default index belongs to the topics {args.topics}: name one with --index."
         )
     return require_index(defaults.default_index(family, args.model), family.build_command)
+
+
+def require_index(path: Path, build_command: str) -> Path:
+    """Return `path` if there is something; the error names the command that builds the index."""
+    if path.exists():
+        return path
+    raise IndexingError(f"the index {path} is not there; build it with: {build_command}")
 
 
 def open_searcher(args: argparse.Namespace, index: Path) -> LuceneHypencoderSearcher:

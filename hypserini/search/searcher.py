@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -261,14 +260,3 @@ class LuceneHypencoderSearcher:
 
     def _made_with(self) -> str:
         return f", {self.metadata.model}" if self.metadata else ""
-
-
-def require_index(path: Path, build_command: str) -> Path:
-    """Return `path` if there is something; the error names the command that builds the index.
-
-    Raises:
-        IndexingError: Nothing is there.
-    """
-    if path.exists():
-        return path
-    raise IndexingError(f"the index {path} is not there; build it with: {build_command}")
