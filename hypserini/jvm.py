@@ -173,6 +173,16 @@ def _join() -> None:
             f"could not join the JVM that already runs in this process ({told}): import"
             " hypserini.jvm and call start() before Pyserini is imported."
         ) from error
+    _take_signals_back()
+
+
+def _take_signals_back() -> None:
+    """Make Ctrl-C a KeyboardInterrupt again, which a JVM started without -Xrs has put an end to."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def _loaded_anserini(class_path: str) -> Path:
