@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,3 +62,32 @@ def atomic_output(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def check_new_folder(path: str | os.PathLike[str]) -> Path:
+    """Return `path` if a folder can be made there; call it before long work.
+
+    Raises:
+        OutputError: something is at `path` already, or no folder can be made beside it.
+    """
+    path = Path(path)
+    if path.exists():
+        raise OutputError(f"{path} exists: choose another output folder, or remove it first.")
+    return check_writable(path)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Hand out a folder beside `path` that is renamed to it only when the block succeeds.
+
+    Raises:
+        OutputError: something is at `path` already, or the folder cannot be made.
+    """
+    path = check_new_folder(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside.mkdir()
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

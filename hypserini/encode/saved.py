@@ -1,0 +1,129 @@
+"""q-nets kept in a folder, so that queries are encoded once and searched with often.
+
+The folder holds `q_nets.json` (the kind of q-net, the query ids, the model they come from) and
+safetensors files of a batch of q-nets each, which are mapped into memory and read in part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hypserini.errors import ModelError, TopicsError
+from hypserini.files import atomic_folder
+from hypserini.modeling import QNet, QNetConfig
+
+INDEX_FILE = "q_nets.json"
+FORMAT = 1
+
+
+def save_q_nets(
+    folder: str | os.PathLike[str],
+    qids: Sequence[str],
+    batches: Iterable[QNet],
+    metadata: Mapping[str, str],
+) -> None:
+    """Write q-nets into a folder that appears whole or not at all; one batch is held at a time.
+
+    Args:
+        folder: The folder to make.
+        qids: The query ids, in the order of the q-nets.
+        batches: The q-nets of all queries, in batches of any size.
+        metadata: What to record: `model` and `fingerprint` are compared before a search.
+
+    Raises:
+        OutputError: The folder exists or cannot be made.
+        ModelError: A q-net has a weight that is not finite; names the query.
+    """
+    with atomic_folder(folder) as beside:
+        files: list[dict[str, Any]] = []
+        config: QNetConfig | None = None
+        saved = 0
+        for number, q_net in enumerate(batches):
+            q_net.check_finite(qids[saved : saved + len(q_net)])
+            name = f"q_nets-{number:05}.safetensors"
+            save_file({key: value.cpu() for key, value in q_net.tensors().items()}, beside / name)
+            files.append({"file": name, "qids": list(qids[saved : saved + len(q_net)])})
+            saved += len(q_net)
+            config = q_net.config
+        if config is None or saved != len(qids):
+            raise ValueError(f"{len(qids)} query ids but {saved} q-nets")
+        index = {
+            "format": FORMAT,
+            "q_net": config.to_dict(),
+            "metadata": dict(metadata),
+            "files": files,
+        }
+        (beside / INDEX_FILE).write_text(json.dumps(index, indent=1), encoding="utf-8")
+
+
+class SavedQNets:
+    """A folder that `save_q_nets` wrote.
+
+    Attributes:
+        qids: The query ids, in the order they were saved.
+        metadata: What was recorded with them.
+
+    Raises:
+        ModelError: The folder is missing or damaged.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        try:
+            index = json.loads((self.folder / INDEX_FILE).read_text(encoding="utf-8"))
+            if index["format"] != FORMAT:
+                raise ModelError(
+                    f"the q-nets in {folder} have format {index['format']} and this hypserini "
+                    f"reads {FORMAT}: encode the topics again."
+                )
+            self.metadata: dict[str, str] = index["metadata"]
+            self.config = QNetConfig.from_dict(index["q_net"])
+            self._place = {
+                qid: (file["file"], row)
+                for file in index["files"]
+                for row, qid in enumerate(file["qids"])
+            }
+        except FileNotFoundError as error:
+            raise ModelError(
+                f"there are no saved q-nets in {folder} (no {INDEX_FILE}): make them with "
+                "`python -m hypserini.encode`."
+            ) from error
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{self.folder / INDEX_FILE} is damaged ({error}): encode the topics again."
+            ) from error
+        self.qids = list(self._place)
+
+    def load(self, qids: Sequence[str]) -> QNet:
+        """The q-nets of some queries, in the order asked for.
+
+        Raises:
+            TopicsError: A query was not saved.
+            ModelError: A file is missing or damaged.
+        """
+        parts: list[dict[str, torch.Tensor]] = []
+        for qid in qids:
+            if qid not in self._place:
+                raise TopicsError(
+                    f"there is no q-net of topic {qid} in {self.folder}: encode these topics."
+                )
+            parts.append(self._read(*self._place[qid]))
+        tensors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return QNet.from_tensors(self.config, tensors)
+
+    def _read(self, name: str, row: int) -> dict[str, torch.Tensor]:
+        try:
+            with safe_open(self.folder / name, framework="pt") as file:
+                return {key: file.get_slice(key)[row : row + 1] for key in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise ModelError(
+                f"{self.folder / name} cannot be read ({error}): encode the topics again."
+            ) from error
