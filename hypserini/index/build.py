@@ -8,7 +8,6 @@ to be replaced stays until its successor is ready.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +23,7 @@ from tqdm import tqdm
 from hypserini.errors import CollectionError, IndexingError, ModelError
 from hypserini.index.collection import Collection, Document
 from hypserini.index.metadata import IndexMetadata
+from hypserini.index.place import IndexPlace
 from hypserini.index.writer import DuplicateDocid, IndexWriter
 from hypserini.threads import detached
 
@@ -88,16 +88,14 @@ def build_index(
         ModelError: The model cannot be loaded, or encodes a document to NaN.
     """
     options = options or IndexOptions()
-    target = Path(index)
-    building = target.with_name(target.name + ".building")
-    _check_place(target, building, resume=resume, overwrite=overwrite)
+    place = IndexPlace(Path(index), resume=resume, overwrite=overwrite)
+    place.check()
     source = Collection(collection, fields=options.fields)
     encoder = _document_encoder(model, options, device, dtype)
-    if building.exists() and not resume:
-        shutil.rmtree(building)
+    place.clear()
     try:
         with IndexWriter(
-            building,
+            place.building,
             dimension=encoder.model.dim,
             vectors=options.vectors,
             m=options.m,
@@ -106,7 +104,7 @@ def build_index(
             threads=options.threads,
         ) as writer:
             fresh = _fresh_metadata(encoder, options, writer, collection_name or str(collection))
-            metadata = _resumed_metadata(writer, building, fresh) if resume else fresh
+            metadata = _resumed_metadata(writer, place.building, fresh) if resume else fresh
             _fill(writer, source, encoder, metadata, options, progress)
             if options.optimize:
                 logger.info("merging the segments into one")
@@ -114,9 +112,9 @@ def build_index(
             metadata.complete = True
             writer.commit(metadata.to_user_data())
     except BaseException:
-        _drop_if_nothing_committed(building)
+        place.drop_if_nothing_committed()
         raise
-    _put_in_place(building, target)
+    place.finish()
     _report(metadata, encoder.max_length)
     return metadata
 
@@ -147,46 +145,6 @@ def _fresh_metadata(
         collection=collection,
         fields=",".join(options.fields or ()),
     )
-
-
-def _check_place(target: Path, building: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to touch what is there, unless it is an index and the caller says so."""
-    _drop_if_nothing_committed(building)
-    if resume and overwrite:
-        raise IndexingError("--resume and --overwrite exclude each other: give one of them.")
-    if target.exists() and not _is_index(target):
-        if not target.is_dir() or any(target.iterdir()):
-            raise IndexingError(
-                f"{target} exists and is not a Lucene index: choose another folder for --index."
-            )
-    elif target.exists() and resume and not building.exists():
-        raise IndexingError(f"the index {target} is complete: there is nothing to resume.")
-    elif target.exists() and not overwrite and not resume:
-        raise IndexingError(
-            f"the index {target} exists: give --overwrite to replace it, or another --index."
-        )
-    if building.exists() and not (resume or overwrite):
-        raise IndexingError(
-            f"an unfinished build of this index lies in {building}: "
-            "give --resume to go on with it, or --overwrite to start again."
-        )
-    if resume and not building.exists():
-        raise IndexingError(
-            f"there is no unfinished build at {building}: leave --resume out to start one."
-        )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not building.exists():
-            building.mkdir()
-            building.rmdir()
-    except OSError as error:
-        raise IndexingError(
-            f"cannot make the folder {building} ({error.strerror}): choose another --index."
-        ) from error
-
-
-def _is_index(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.glob("segments_*"))
 
 
 def _resumed_metadata(writer: IndexWriter, building: Path, fresh: IndexMetadata) -> IndexMetadata:
@@ -310,21 +268,6 @@ def _naming_duplicates(places: dict[str, Document]) -> Iterator[None]:
             f"the docid {error.docid} occurs more than once in the collection{where}: "
             "give every document an id of its own."
         ) from error
-
-
-def _drop_if_nothing_committed(building: Path) -> None:
-    """Leave no folder behind that `--resume` could make nothing of."""
-    if building.is_dir() and not _is_index(building):
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _put_in_place(building: Path, target: Path) -> None:
-    replaced = target.with_name(target.name + ".replaced")
-    if target.exists():
-        target.rename(replaced)
-    building.rename(target)
-    if replaced.exists():
-        shutil.rmtree(replaced)
 
 
 def _report(metadata: IndexMetadata, max_length: int) -> None:

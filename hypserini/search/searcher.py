@@ -24,6 +24,10 @@ from hypserini.threads import detached
 if TYPE_CHECKING:
     from hypserini.modeling import DualEncoder
 
+ROWS_ON_CPU = 1024
+ROWS_ON_GPU = 16384
+"""Documents handed out at once: blocks that fit the caches of a CPU, or keep a GPU busy."""
+
 TOPICS_IN_A_BATCH = 16
 """Queries whose q-nets are held at once: 14 MB each for a model of six blocks of width 768."""
 
@@ -218,7 +222,8 @@ class LuceneHypencoderSearcher:
         q_net.check_finite(qids)
         device = self._scoring_device(q_net)
         scorer = QNetScorer(q_net, device=device, dtype=getattr(torch, self._dtype))
-        with Scan(self.index, queries=len(q_net), k=k) as candidates:
+        rows = ROWS_ON_CPU if device.type == "cpu" else ROWS_ON_GPU
+        with Scan(self.index, queries=len(q_net), k=k, block=rows) as candidates:
             drive(candidates, scorer)
             return [
                 [Hit(docid, float(score)) for docid, score in zip(*candidates.hits(i), strict=True)]
