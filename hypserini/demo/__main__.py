@@ -1,0 +1,184 @@
+"""`python -m hypserini.demo`: a first look that downloads nothing.
+
+Makes a collection of the documentation strings of the installed packages, indexes it with the
+bundled model, answers a few questions and runs held-out known-item topics, BM25 beside the q-net.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypserini import cli, defaults
+from hypserini.demo.collection import DEFAULT_DOCUMENTS, DEFAULT_FOLDER, DemoFiles, make_collection
+
+if TYPE_CHECKING:
+    from hypserini.demo.bm25 import Bm25
+    from hypserini.search import LuceneHypencoderSearcher
+
+QUESTIONS = (
+    "read a csv file into a table",
+    "split data into training and test sets",
+    "find the shortest path between two nodes of a graph",
+    "solve a system of linear equations",
+    "how do I send an HTTP request with a timeout",
+)
+MEASURES = ("nDCG@10", "RR@10", "R@100")
+HITS = 3
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hypserini.demo",
+        description="A first look: index the documentation of the installed Python packages, ask "
+        "a few questions, and evaluate on held-out topics.",
+    )
+    parser.add_argument(
+        "step",
+        nargs="?",
+        choices=["all", "collection"],
+        default="all",
+        help="collection: only make the collection and its topics",
+    )
+    parser.add_argument(
+        "--documents",
+        type=cli.positive_int,
+        default=DEFAULT_DOCUMENTS,
+        help=f"size of the collection (default: {DEFAULT_DOCUMENTS})",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=DEFAULT_FOLDER,
+        help=f"where the collection lies (default: {DEFAULT_FOLDER})",
+    )
+    parser.add_argument("--model", default=defaults.default_model(defaults.DEMO_COLLECTION))
+    parser.add_argument("--index", type=Path, help="the index to make (default: by name)")
+    parser.add_argument("--question", action="append", help="ask this instead (can be repeated)")
+    cli.add_device_arguments(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Make, index, ask, evaluate."""
+    started = time.perf_counter()
+    files = make_collection(args.folder, args.documents)
+    _heading("Collection", started)
+    print(f"{files.documents:,} documentation strings of {files.packages} packages installed here")
+    print(f"{files.collection}")
+    if args.step == "collection":
+        return
+
+    from hypserini.demo.bm25 import Bm25
+    from hypserini.index.build import build_index
+    from hypserini.modeling import load_model
+    from hypserini.search import LuceneHypencoderSearcher
+
+    index = args.index or defaults.default_index(defaults.DEMO_COLLECTION, args.model)
+    model = load_model(args.model, device=args.device, dtype=args.dtype)
+    step = time.perf_counter()
+    build_index(
+        files.collection,
+        index,
+        model,
+        overwrite=True,
+        progress=not args.quiet,
+        collection_name=defaults.DEMO_COLLECTION.name,
+    )
+    _heading("Index", step)
+    rate = files.documents / (time.perf_counter() - step)
+    print(f"{index}: text and vectors of {model.dim} dimensions, {rate:,.0f} documents/s")
+
+    bm25 = Bm25(index)
+    with LuceneHypencoderSearcher(index, model, device=args.device) as searcher:
+        step = time.perf_counter()
+        _ask(args.question or QUESTIONS, searcher, bm25)
+        _heading("Questions", step)
+        step = time.perf_counter()
+        report = _evaluate(files, Path(index).name, searcher, bm25)
+        _heading("Held-out topics", step)
+        print(report)
+    bm25.close()
+    print(f"\nThe whole demo took {time.perf_counter() - started:.0f} s. Ask it yourself:")
+    print('  python -m hypserini.search --query "remove duplicate rows"')
+
+
+def _heading(title: str, started: float) -> None:
+    line = f"-- {title} ({time.perf_counter() - started:.1f} s) "
+    print(f"\n{line:-<78}", flush=True)
+
+
+def _ask(
+    questions: Sequence[str],
+    searcher: LuceneHypencoderSearcher,
+    bm25: Bm25,
+) -> None:
+    """Print the best documents of both for each question."""
+    for question in questions:
+        print(f"\n? {question}")
+        q_net = [(hit.docid, hit.score) for hit in searcher.search(question, HITS)]
+        for name, hits in (("q-net", q_net), ("BM25", bm25.search(question, HITS))):
+            for rank, (docid, score) in enumerate(hits, 1):
+                label = name if rank == 1 else ""
+                print(f"  {label:<6} {score:8.3f}  {_shorten(docid, 60)}")
+                print(f"  {'':<16} {_snippet(searcher, docid)}")
+
+
+def _snippet(searcher: LuceneHypencoderSearcher, docid: str) -> str:
+    """The beginning of a document's text, without the lines that repeat its name."""
+    document = searcher.doc(docid)
+    contents = (document.contents() if document else None) or ""
+    return _shorten(" ".join(contents.split("\n", 2)[-1].split()), 60)
+
+
+def _shorten(text: str, width: int) -> str:
+    return textwrap.shorten(text, width, placeholder=" ...") or text[:width]
+
+
+def _evaluate(files: DemoFiles, name: str, searcher: LuceneHypencoderSearcher, bm25: Bm25) -> str:
+    """Run the held-out topics with both, keep the runs, and return the table of measures."""
+    from hypserini.evaluate import evaluate, load_qrels, mean
+    from hypserini.search.runs import write_run
+    from hypserini.search.topics import load_topics
+
+    topics = load_topics(files.topics).items
+    qrels = load_qrels(files.qrels)
+    texts, qids = [text for _, text in topics], [qid for qid, _ in topics]
+    step = time.perf_counter()
+    q_net = {
+        qid: [(hit.docid, hit.score) for hit in hits]
+        for qid, hits in searcher.batch_search(texts, qids, 100).items()
+    }
+    q_net_seconds = time.perf_counter() - step
+    step = time.perf_counter()
+    words = {qid: bm25.search(text, 100) for qid, text in topics}
+    bm25_seconds = time.perf_counter() - step
+    lines = [
+        f"{len(topics)} summaries of pandas, scipy and scikit-learn, packages that the model never",
+        "saw, each to find the rest of its text; the summary is cut out of the document.",
+        "",
+        f"{'':<8}" + "".join(f"{measure:>9}" for measure in MEASURES) + f"{'ms/topic':>10}",
+    ]
+    for tag, ranking, seconds in (("q-net", q_net, q_net_seconds), ("BM25", words, bm25_seconds)):
+        scores = evaluate(qrels, ranking, MEASURES)
+        values = "".join(f"{mean(per_topic):>9.3f}" for per_topic in scores.values())
+        lines.append(f"{tag:<8}{values}{1000 * seconds / len(topics):>10.1f}")
+        path = Path("runs") / f"{name}.{tag.lower()}.txt"
+        with write_run(path, tag=tag.lower()) as writer:
+            for qid, hits in ranking.items():
+                writer.write(qid, hits)
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return cli.main(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
