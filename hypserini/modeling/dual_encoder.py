@@ -140,15 +140,22 @@ class DualEncoder(PreTrainedModel):
         return self.passage_encoder.pooling
 
     @property
+    def max_positions(self) -> int:
+        """How many tokens the transformers can read."""
+        return min(
+            _positions(self.config.transformer_config()),
+            _positions(self.passage_encoder.base_config),
+        )
+
+    @property
     def query_max_length(self) -> int:
-        """How many tokens a query is cut to, special ones included."""
-        return min(self.config.query_max_length, _positions(self.config.transformer_config()))
+        """How many tokens a query is cut to by default, special ones included."""
+        return min(self.config.query_max_length, self.max_positions)
 
     @property
     def document_max_length(self) -> int:
         """How many tokens a document is cut to, special ones included."""
-        base = self.passage_encoder.base_config
-        return min(self.config.document_max_length, _positions(base))
+        return min(self.config.document_max_length, self.max_positions)
 
     @property
     def fingerprint(self) -> str:
