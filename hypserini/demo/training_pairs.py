@@ -20,8 +20,14 @@ from hypserini.demo.known_item import is_held_out
 from hypserini.files import atomic_output
 
 MINIMUM_REST_WORDS = 8
-NEIGHBOURS = 8
-"""So many pairs of one package stand together, so that a batch holds hard negatives too."""
+NEIGHBOURS = 16
+"""So many pairs that follow each other in their package's modules always stay together."""
+
+# How the kinds of pairs share the documents that have enough text beside the summary.
+_REST_SHARE = 0.7
+_SENTENCE_SHARE = 0.15
+# Of the documents with little more than a summary, so many are used in each epoch.
+_SHORT_SHARE = 0.3
 
 _QUESTIONS = ("how to {}", "how do I {}", "{} in python", "function to {}", "{}")
 
@@ -70,12 +76,18 @@ def one_per_summary(docstrings: Iterable[Docstring]) -> list[Docstring]:
 
 
 def make_pairs(
-    docstrings: Sequence[Docstring], epochs: int, seed: int, *, batch: int = 128
+    docstrings: Sequence[Docstring],
+    epochs: int,
+    seed: int,
+    *,
+    batch: int = 128,
+    group: int = 64,
 ) -> Iterator[Pair]:
     """Yield the pairs of `epochs` passes over the documents, in the order of training.
 
-    Every `batch` pairs are of about the same length, which halves the padding, and
-    `NEIGHBOURS` of one package stand together in it, which makes the negatives harder.
+    Pairs of one package stand together in groups of `group`, and so become each other's negatives
+    in a batch: the larger, the harder (a multiple of `NEIGHBOURS`, or 8 for easy ones). Batches
+    are put together from groups of about the same length, which saves padding.
     """
     rng = random.Random(seed)
     for _ in range(epochs):
@@ -83,12 +95,12 @@ def make_pairs(
         for docstring in docstrings:
             if pair := _pair(docstring, rng):
                 by_package[pair.package].append(pair)
-        groups = [group for pairs in by_package.values() for group in _groups(pairs, rng)]
+        groups = [g for pairs in by_package.values() for g in _groups(pairs, group, rng)]
         rng.shuffle(groups)
-        stretch = 16 * batch // NEIGHBOURS
+        stretch = max(1, 16 * batch // group)
         for start in range(0, len(groups), stretch):
-            near = sorted(groups[start : start + stretch], key=lambda g: len(g[-1].document))
-            pairs = [pair for group in near for pair in group]
+            near = sorted(groups[start : start + stretch], key=_median_length)
+            pairs = [pair for one in near for pair in one]
             batches = [pairs[i : i + batch] for i in range(0, len(pairs), batch)]
             rng.shuffle(batches)
             batches.sort(key=len, reverse=True)  # the one that is not full last
@@ -96,13 +108,19 @@ def make_pairs(
                 yield from one
 
 
-def _groups(pairs: list[Pair], rng: random.Random) -> Iterator[list[Pair]]:
-    """Groups of neighbours of about one length, from the pairs of one package."""
-    rng.shuffle(pairs)
-    for start in range(0, len(pairs), 8 * NEIGHBOURS):
-        near = sorted(pairs[start : start + 8 * NEIGHBOURS], key=lambda p: len(p.document))
-        for i in range(0, len(near), NEIGHBOURS):
-            yield near[i : i + NEIGHBOURS]
+def _groups(pairs: list[Pair], size: int, rng: random.Random) -> Iterator[list[Pair]]:
+    """Groups of pairs of one package, each of a few runs of neighbours."""
+    pairs.sort(key=lambda pair: pair.docid)
+    run = min(NEIGHBOURS, size)
+    runs = [pairs[i : i + run] for i in range(0, len(pairs), run)]
+    rng.shuffle(runs)
+    together = size // run
+    for i in range(0, len(runs), together):
+        yield [pair for one in runs[i : i + together] for pair in one]
+
+
+def _median_length(group: Sequence[Pair]) -> int:
+    return sorted(len(pair.document) for pair in group)[len(group) // 2]
 
 
 def write_training_data(pairs: Iterable[Pair], path: str | os.PathLike[str]) -> int:
@@ -120,13 +138,18 @@ def _pair(docstring: Docstring, rng: random.Random) -> Pair | None:
     """One pair of a kind drawn at random among those that the text allows."""
     kind = rng.random()
     has_rest = len(docstring.rest.split()) >= MINIMUM_REST_WORDS
-    if has_rest and kind < 0.6:
+    if has_rest and kind < _REST_SHARE:
         query, document = docstring.summary, docstring.contents(with_summary=False)
-    elif has_rest and kind < 0.8 and (sentence := _sentence(docstring.rest, rng)):
-        query = sentence
-        document = docstring.contents().replace(sentence, " ")
-    else:
+    elif (
+        has_rest
+        and kind < _REST_SHARE + _SENTENCE_SHARE
+        and (sentence := _sentence(docstring.rest, rng))
+    ):
+        query, document = sentence, docstring.contents().replace(sentence, " ")
+    elif has_rest or kind < _SHORT_SHARE:
         query, document = _reworded(docstring, rng), docstring.contents()
+    else:
+        return None
     if len(query.split()) < 3:
         return None
     return Pair(query, document, docstring.docid, docstring.package)

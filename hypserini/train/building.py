@@ -11,11 +11,11 @@ from hypserini.modeling.bi_encoder import BiEncoder, BiEncoderConfig
 from hypserini.modeling.configuration import HypencoderConfig
 from hypserini.modeling.hypernetwork import Hypernetwork
 from hypserini.train.config import ModelSection, TrainingConfig
-from hypserini.train.initialization import scale_head_to_width
+from hypserini.train.initialization import begin_as_bi_encoder
 
 logger = logging.getLogger(__name__)
 
-HEAD_INITIALIZATIONS = ("paper", "scaled")
+HEAD_INITIALIZATIONS = ("paper", "bi-encoder")
 
 
 def build_model(config: TrainingConfig) -> DualEncoder:
@@ -85,9 +85,9 @@ def _from_base(section: ModelSection, lengths: dict[str, Any], source: str) -> D
         kwargs = section.query_encoder_kwargs.get("converter_kwargs")
         q_net: QNetConfig | int = QNetConfig.from_dict(kwargs) if kwargs else 6
         model = HypencoderDualEncoder(HypencoderConfig.from_base(base, q_net, **shared))
-        if section.head_initialization == "scaled":
+        if section.head_initialization == "bi-encoder":
             assert isinstance(model.query_encoder, Hypernetwork)
-            scale_head_to_width(model.query_encoder)
+            begin_as_bi_encoder(model.query_encoder)
     elif section.model_type == "biencoder":
         model = BiEncoder(BiEncoderConfig.from_base(base, **shared))
     else:

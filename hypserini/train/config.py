@@ -31,7 +31,7 @@ class ModelSection:
         initial_weights: a folder or hub name whose model gives the transformer's first weights,
             as far as it has them; by default the `model_name_or_path` of the query encoder,
             unless `base_config` is given.
-        head_initialization: `paper`, or `scaled` to the model's width (see `initialization`).
+        head_initialization: `paper`, or `bi-encoder` (see `initialization`).
         tokenizer_pretrained_model_name_or_path: by default where the transformer comes from.
     """
 
@@ -64,10 +64,18 @@ class DataSection:
 
 @dataclass(slots=True)
 class TrainerSection:
-    """`hf_trainer_config` goes to transformers' TrainingArguments as it is."""
+    """How it is trained.
+
+    Attributes:
+        hf_trainer_config: goes to transformers' TrainingArguments as it is.
+        resume_from_checkpoint: go on where the output folder's last checkpoint ended.
+        learning_rate_factors: regular expressions of parameter names, each with a factor on
+            `learning_rate`; the first that is found in a name counts.
+    """
 
     hf_trainer_config: dict[str, Any] = field(default_factory=dict)
     resume_from_checkpoint: bool | str = False
+    learning_rate_factors: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

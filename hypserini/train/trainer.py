@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,37 @@ def make_trainer(config: TrainingConfig, arguments: Any) -> Any:
             labels=labels,
         ),
         callbacks=[_divergence_guard()],
+        optimizers=(_optimizer(model, config, arguments), None),
+    )
+
+
+def _optimizer(model: Any, config: TrainingConfig, arguments: Any) -> Any:
+    """AdamW with a learning rate for each factor; None, the Trainer's own, without factors."""
+    factors = config.trainer_config.learning_rate_factors
+    if not factors:
+        return None
+    import torch
+
+    groups: dict[float, list[Any]] = {}
+    used: set[str] = set()
+    for name, parameter in model.named_parameters():
+        pattern = next((p for p in factors if re.search(p, name)), None)
+        used.update([pattern] if pattern is not None else [])
+        factor = 1.0 if pattern is None else factors[pattern]
+        groups.setdefault(factor, []).append(parameter)
+    if unused := [p for p in factors if p not in used]:
+        raise TrainingError(
+            f"{config.source}: learning_rate_factors names {unused[0]!r}, which no parameter has."
+        )
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "lr": factor * arguments.learning_rate}
+            for factor, parameters in groups.items()
+        ],
+        lr=arguments.learning_rate,
+        betas=(arguments.adam_beta1, arguments.adam_beta2),
+        eps=arguments.adam_epsilon,
+        weight_decay=arguments.weight_decay,
     )
 
 

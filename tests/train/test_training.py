@@ -60,7 +60,7 @@ def _config(data: Path, tokenizer: Path, output: Path, **model: Any) -> dict[str
                 }
             },
             "passage_encoder_kwargs": {"pooling_type": "mean"},
-            "head_initialization": "scaled",
+            "head_initialization": "bi-encoder",
             "loss_type": ["cross_entropy"],
             **model,
         },
@@ -161,6 +161,27 @@ def test_a_deeper_transformer_begins_with_a_shallower_ones_weights(
     assert any(key.startswith("encoder.layer.0") for key in deep)
 
 
+def test_parts_can_learn_at_other_rates(data: Path, tokenizer: Path, tmp_path: Path) -> None:
+    from hypserini.train.config import training_arguments
+    from hypserini.train.trainer import make_trainer
+
+    config = _config(data, tokenizer, tmp_path / "out")
+    config["trainer_config"]["learning_rate_factors"] = {"word_embeddings": 0.0, "query": 2.0}
+    parsed = parse_config(config)
+    trainer = make_trainer(parsed, training_arguments(parsed.trainer_config, parsed.source))
+    name = "query_encoder.transformer.embeddings.word_embeddings.weight"
+    head = "query_encoder.hyper_base_vectors.0"
+    before = {key: trainer.model.get_parameter(key).detach().clone() for key in (name, head)}
+    trainer.train()
+    assert torch.equal(before[name], trainer.model.get_parameter(name))
+    assert not torch.equal(before[head], trainer.model.get_parameter(head))
+    assert sorted(g["initial_lr"] for g in trainer.optimizer.param_groups) == [0.0, 0.01]
+    config["trainer_config"]["learning_rate_factors"] = {"hed": 2.0}
+    parsed = parse_config(config)
+    with pytest.raises(TrainingError, match="'hed', which no parameter has"):
+        make_trainer(parsed, training_arguments(parsed.trainer_config, parsed.source))
+
+
 def test_a_run_that_diverges_stops(data: Path, tokenizer: Path, tmp_path: Path) -> None:
     config = _config(data, tokenizer, tmp_path / "out")
     config["trainer_config"]["hf_trainer_config"] |= {"learning_rate": 1e30, "max_grad_norm": 0.0}
@@ -168,19 +189,19 @@ def test_a_run_that_diverges_stops(data: Path, tokenizer: Path, tmp_path: Path) 
         train(parse_config(config), progress=False)
 
 
-def _correlation_with_dot_product(scaled: bool) -> float:
+def _correlation_with_dot_product(as_bi_encoder: bool) -> float:
     """How much an untrained Hypencoder's scores go with those of its own vectors."""
     from transformers import BertConfig
 
     from hypserini.modeling import HypencoderConfig, HypencoderDualEncoder, QNetConfig
-    from hypserini.train.initialization import scale_head_to_width
+    from hypserini.train.initialization import begin_as_bi_encoder
 
     torch.manual_seed(0)
     base = BertConfig(vocab_size=500, hidden_size=64, num_hidden_layers=1, num_attention_heads=2)
     q_net = QNetConfig((64, 64, 1), do_residual_on_last=True)
     model = HypencoderDualEncoder(HypencoderConfig.from_base(base, q_net, pooling="mean")).eval()
-    if scaled:
-        scale_head_to_width(model.query_encoder)
+    if as_bi_encoder:
+        begin_as_bi_encoder(model.query_encoder)
     ids = torch.randint(5, 500, (40, 12))
     mask = torch.ones_like(ids)
     with torch.no_grad():
@@ -191,6 +212,6 @@ def _correlation_with_dot_product(scaled: bool) -> float:
     return float(torch.corrcoef(torch.stack([x.flatten() for x in centred]))[0, 1])
 
 
-def test_the_scaled_head_begins_near_a_bi_encoder() -> None:
-    assert _correlation_with_dot_product(scaled=True) > 0.35
-    assert abs(_correlation_with_dot_product(scaled=False)) < 0.2
+def test_the_head_can_begin_as_a_bi_encoder() -> None:
+    assert _correlation_with_dot_product(as_bi_encoder=True) > 0.9
+    assert abs(_correlation_with_dot_product(as_bi_encoder=False)) < 0.2
