@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hypserini.search.searcher import Hit, LuceneHypencoderSearcher
+    from hypserini.search.searcher import Hit, Hits, LuceneHypencoderSearcher
 
-__all__ = ["Hit", "LuceneHypencoderSearcher"]
+__all__ = ["Hit", "Hits", "LuceneHypencoderSearcher"]
 
 
 def __getattr__(name: str) -> object:

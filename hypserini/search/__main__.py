@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypserini import cli, defaults
 from hypserini.errors import IndexingError, TopicsError
+from hypserini.search import flags
 
 if TYPE_CHECKING:
     from hypserini.search.searcher import Hit, LuceneHypencoderSearcher
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--max-length", type=cli.positive_int, help="tokens encoded of a query (default: 32)"
     )
     cli.add_device_arguments(parser)
+    flags.add_mode_arguments(parser)
     return parser
 
 
@@ -128,6 +130,7 @@ def open_searcher(args: argparse.Namespace, index: Path) -> LuceneHypencoderSear
         dtype=args.dtype,
         max_length=args.max_length,
         batch_size=args.batch_size,
+        **flags.mode_options(args),
     )
     if not args.encoded_queries:
         _ = searcher.encoder

@@ -11,6 +11,7 @@ import torch
 from hypserini import jvm
 from hypserini.errors import ModelError
 from hypserini.index.reader import Index
+from hypserini.search.filters import Filter
 
 BLOCK = 1024
 
@@ -106,9 +107,17 @@ class Scan(Candidates):
         queries: Queries scored together.
         k: Documents kept of each; more than there are keeps all of them.
         block: Documents handed out at once.
+        filter: Leaves out all other documents; None: all are scored.
     """
 
-    def __init__(self, index: Index, queries: int, k: int, block: int = BLOCK) -> None:
+    def __init__(
+        self,
+        index: Index,
+        queries: int,
+        k: int,
+        block: int = BLOCK,
+        filter: Filter | None = None,
+    ) -> None:
         if min(queries, k, block) < 1:
             raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
         scan = jvm.java_class("io.hypserini.Scan")

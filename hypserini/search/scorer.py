@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import torch
 
 from hypserini.modeling import QNet
 from hypserini.search.candidates import Candidates
+from hypserini.search.ranking import Cost
 
 
 class QNetScorer:
@@ -26,6 +29,11 @@ class QNetScorer:
     ) -> None:
         self.q_net = q_net.to(device=device, dtype=dtype)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the scores are computed."""
+        return self.q_net.device
+
     def __call__(self, vectors: torch.Tensor, out: torch.Tensor) -> None:
         """Write the scores of `[n, dim]` vectors into `out`, `[q, n] float32` on the CPU."""
         if self.q_net.device.type == "cpu":
@@ -38,14 +46,25 @@ TILE = 64
 """Rows that a matrix product computes alike."""
 
 
-def drive(candidates: Candidates, scorer: QNetScorer) -> None:
+def drive(candidates: Candidates, scorer: QNetScorer) -> Cost:
     """Run a search: score what the candidates hand out until they have enough.
 
     This loop is every kind of search; what is handed out next is the candidates' affair. A block
     that is not full is scored up to the next multiple of `TILE`, whatever lies there: a product
     rounds the rows of an odd remainder differently, and equal documents would no longer tie.
+
+    Returns:
+        The cost of the whole batch.
     """
+    cost = Cost()
+    started = time.perf_counter()
     while n := candidates.next():
         rows = min(-(-n // TILE) * TILE, len(candidates.vectors))
+        before = time.perf_counter()
         scorer(candidates.vectors[:rows], candidates.scores[:, :rows])
+        cost.score_ms += (time.perf_counter() - before) * 1e3
         candidates.accept(n)
+        cost.evaluations += n
+        cost.rounds += 1
+    cost.fetch_ms = (time.perf_counter() - started) * 1e3 - cost.score_ms
+    return cost

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -17,27 +17,20 @@ from hypserini.errors import IndexingError, ModelError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.modeling import QNet, load_model
-from hypserini.search.candidates import Scan
-from hypserini.search.scorer import QNetScorer, drive
+from hypserini.search.batch import QueryBatch
+from hypserini.search.filters import Filter
+from hypserini.search.modes import mode_named
+from hypserini.search.ranking import Hit, Hits
+from hypserini.search.scorer import QNetScorer
 from hypserini.threads import detached
 
 if TYPE_CHECKING:
     from hypserini.modeling import DualEncoder
 
-ROWS_ON_CPU = 1024
-ROWS_ON_GPU = 16384
-"""Documents handed out at once: blocks that fit the caches of a CPU, or keep a GPU busy."""
+__all__ = ["Hit", "Hits", "LuceneHypencoderSearcher", "StoredDocument"]
 
 TOPICS_IN_A_BATCH = 16
 """Queries whose q-nets are held at once: 14 MB each for a model of six blocks of width 768."""
-
-
-@dataclass(slots=True)
-class Hit:
-    """One document of a ranking; the attributes that Pyserini's writers and fusions use."""
-
-    docid: str
-    score: float
 
 
 class StoredDocument:
@@ -69,7 +62,7 @@ class StoredDocument:
 
 
 class LuceneHypencoderSearcher:
-    """Ranks all documents of an index by the q-net of each query (exhaustive, exact).
+    """Ranks the documents of an index by the q-net of each query.
 
     Args:
         index: The folder of a Lucene index with a dense field.
@@ -79,8 +72,11 @@ class LuceneHypencoderSearcher:
         dtype: `float32`, `bfloat16` or `float16`, of the encoder and the q-nets.
         max_length: Tokens encoded of a query; by default the model's.
         batch_size: Queries whose q-nets are held and scored together.
+        mode: How to search, unless a search says otherwise: a name of `modes.MODES`.
+        options: The mode's options; by default its defaults.
 
     Raises:
+        ValueError: There is no such mode.
         IndexingError: The index is missing, has no dense field or belongs to another model.
         ModelError: The model cannot be loaded.
     """
@@ -94,7 +90,12 @@ class LuceneHypencoderSearcher:
         dtype: str = "float32",
         max_length: int | None = None,
         batch_size: int = TOPICS_IN_A_BATCH,
+        mode: str = "exhaustive",
+        options: Any = None,
     ) -> None:
+        mode_named(mode)
+        self.mode = mode
+        self.options = options
         self.index = Index(index)
         self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
         self.batch_size = batch_size
@@ -127,9 +128,12 @@ class LuceneHypencoderSearcher:
             self._encoder = self._load_encoder()
         return self._encoder
 
-    def search(self, q: str | QNet, k: int = 10) -> list[Hit]:
-        """The `k` best documents for a query text or its q-net, best first, ties by docid."""
-        return self.batch_search([q], ["q"], k)["q"]
+    def search(self, q: str | QNet, k: int = 10, **how: Any) -> Hits:
+        """The `k` best documents for a query text or its q-net, best first, ties by docid.
+
+        `how` is any of `mode`, `options` and `filter`, as in `stream_search`.
+        """
+        return self.batch_search([q], ["q"], k, **how)["q"]
 
     def batch_search(
         self,
@@ -137,16 +141,10 @@ class LuceneHypencoderSearcher:
         qids: Sequence[str],
         k: int = 10,
         threads: int = 1,
-    ) -> dict[str, list[Hit]]:
-        """The `k` best documents of each query, by query id.
-
-        Args:
-            queries: Texts, or q-nets of one query each.
-            qids: As many ids, all different.
-            k: Hits a query; more than there are documents gives all of them.
-            threads: Batches of queries that are searched side by side.
-        """
-        return dict(self.stream_search(queries, qids, k, threads))
+        **how: Any,
+    ) -> dict[str, Hits]:
+        """The `k` best documents of each query, by query id; arguments as in `stream_search`."""
+        return dict(self.stream_search(queries, qids, k, threads, **how))
 
     def stream_search(
         self,
@@ -154,13 +152,39 @@ class LuceneHypencoderSearcher:
         qids: Sequence[str],
         k: int = 10,
         threads: int = 1,
-    ) -> Iterator[tuple[str, list[Hit]]]:
-        """Like `batch_search`, but hands out each ranking when it is ready, in input order."""
+        *,
+        mode: str | None = None,
+        options: Any = None,
+        filter: Filter | None = None,
+    ) -> Iterator[tuple[str, Hits]]:
+        """Search with each query; hands out each ranking when it is ready, in input order.
+
+        Args:
+            queries: Texts, or q-nets of one query each.
+            qids: As many ids, all different.
+            k: Hits a query; more than there are documents gives all of them.
+            threads: Batches of queries that are searched side by side.
+            mode: How to search; by default the searcher's.
+            options: The mode's options; by default the searcher's, or the mode's defaults.
+            filter: Return only these documents.
+        """
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries but {len(qids)} ids")
         if k < 1:
             raise ValueError(f"k is {k} and must be at least 1")
-        for batch_qids, rankings in self._rankings(queries, qids, k, threads):
+        chosen = mode_named(mode or self.mode)
+        if options is None:
+            same = mode in (None, self.mode)
+            options = self.options if same and self.options is not None else chosen.options()
+
+        def search(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[Hits]:
+            prepared, scorer, encode_ms = self._prepare(batch, batch_qids)
+            rankings = chosen.search(self.index, prepared, k, scorer, options, filter)
+            for hits in rankings:
+                hits.cost.encode_ms = encode_ms / len(batch)
+            return rankings
+
+        for batch_qids, rankings in self._batches(search, queries, qids, threads):
             yield from zip(batch_qids, rankings, strict=True)
 
     def doc(self, docid: str) -> StoredDocument | None:
@@ -178,22 +202,27 @@ class LuceneHypencoderSearcher:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _rankings(
-        self, queries: Sequence[str | QNet], qids: Sequence[str], k: int, threads: int
-    ) -> Iterator[tuple[Sequence[str], list[list[Hit]]]]:
+    def _batches(
+        self,
+        search: Callable[[Sequence[str | QNet], Sequence[str]], list[Hits]],
+        queries: Sequence[str | QNet],
+        qids: Sequence[str],
+        threads: int,
+    ) -> Iterator[tuple[Sequence[str], list[Hits]]]:
+        """Run `search` on batches of the queries, `threads` of them side by side."""
         batches = [
             (qids[start : start + self.batch_size], queries[start : start + self.batch_size])
             for start in range(0, len(queries), self.batch_size)
         ]
         if threads == 1:
             for batch_qids, batch in batches:
-                yield batch_qids, self._search_batch(self._q_nets(batch), batch_qids, k)
+                yield batch_qids, search(batch, batch_qids)
             return
         cores = torch.get_num_threads()
 
-        def task(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[list[Hit]]:
+        def task(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[Hits]:
             torch.set_num_threads(max(1, cores // threads))
-            return self._search_batch(self._q_nets(batch), batch_qids, k)
+            return search(batch, batch_qids)
 
         _ = self.encoder if any(isinstance(q, str) for q in queries) else None
         try:
@@ -212,7 +241,14 @@ class LuceneHypencoderSearcher:
             return self.encoder.encode([str(query) for query in queries])
         return QNet.cat([self.encoder.encode([q]) if isinstance(q, str) else q for q in queries])
 
-    def _search_batch(self, q_net: QNet, qids: Sequence[str], k: int) -> list[list[Hit]]:
+    def _prepare(
+        self, queries: Sequence[str | QNet], qids: Sequence[str]
+    ) -> tuple[QueryBatch, QNetScorer, float]:
+        """The q-nets of a batch, checked and on their device; milliseconds of encoding."""
+        started = time.perf_counter()
+        q_net = self._q_nets(queries)
+        encoded = any(isinstance(query, str) for query in queries)
+        encode_ms = (time.perf_counter() - started) * 1e3 if encoded else 0.0
         if q_net.dim != self.index.dimension:
             raise IndexingError(
                 f"the q-nets take vectors of {q_net.dim} dimensions and the index "
@@ -220,15 +256,11 @@ class LuceneHypencoderSearcher:
                 f"search with the model that the index was encoded with{self._made_with()}."
             )
         q_net.check_finite(qids)
-        device = self._scoring_device(q_net)
-        scorer = QNetScorer(q_net, device=device, dtype=getattr(torch, self._dtype))
-        rows = ROWS_ON_CPU if device.type == "cpu" else ROWS_ON_GPU
-        with Scan(self.index, queries=len(q_net), k=k, block=rows) as candidates:
-            drive(candidates, scorer)
-            return [
-                [Hit(docid, float(score)) for docid, score in zip(*candidates.hits(i), strict=True)]
-                for i in range(len(q_net))
-            ]
+        texts = [query if isinstance(query, str) else None for query in queries]
+        scorer = QNetScorer(
+            q_net, device=self._scoring_device(q_net), dtype=getattr(torch, self._dtype)
+        )
+        return QueryBatch(scorer.q_net, qids, texts), scorer, encode_ms
 
     def _scoring_device(self, q_net: QNet) -> torch.device:
         if self._encoder is not None:

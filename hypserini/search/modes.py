@@ -1,0 +1,40 @@
+"""The modes of searching by name: what the searcher dispatches to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hypserini.search.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.ranking import Hits
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One kind of search.
+
+    Attributes:
+        options: The frozen dataclass of its options; made without arguments, its defaults.
+        search: `(index, batch, k, scorer, options, filter) -> list[Hits]`, one a query.
+    """
+
+    options: type[Any]
+    search: Callable[..., list[Hits]]
+
+
+MODES: dict[str, Mode] = {
+    "exhaustive": Mode(ExhaustiveOptions, search_exhaustively),
+}
+
+
+def mode_named(name: str) -> Mode:
+    """The mode of a name.
+
+    Raises:
+        ValueError: There is no such mode; the message lists them.
+    """
+    try:
+        return MODES[name]
+    except KeyError:
+        raise ValueError(f"no mode {name!r}: choose from {', '.join(MODES)}") from None

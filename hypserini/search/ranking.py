@@ -1,0 +1,49 @@
+"""What a search returns: the hits of one query, and what it cost to find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(slots=True)
+class Hit:
+    """One document of a ranking; the attributes that Pyserini's writers and fusions use."""
+
+    docid: str
+    score: float
+
+
+@dataclass(slots=True)
+class Cost:
+    """What one query cost; the milliseconds of a batch are shared out equally.
+
+    Attributes:
+        evaluations: Documents that the q-net scored.
+        rounds: Blocks of documents handed out and scored.
+        encode_ms: Milliseconds of encoding the query; 0 when its q-net was given.
+        fetch_ms: Milliseconds of finding candidates, reading vectors and keeping the best.
+        score_ms: Milliseconds of the q-net: scores and gradients.
+    """
+
+    evaluations: int = 0
+    rounds: int = 0
+    encode_ms: float = 0.0
+    fetch_ms: float = 0.0
+    score_ms: float = 0.0
+
+
+class Hits(list[Hit]):
+    """The documents of one query, best first, ties by docid; a list that knows its cost."""
+
+    def __init__(self, hits: Iterable[Hit] = (), cost: Cost | None = None) -> None:
+        super().__init__(hits)
+        self.cost = cost or Cost()
+
+    @classmethod
+    def of(cls, ranked: tuple[list[str], np.ndarray[Any, Any]], cost: Cost | None = None) -> Hits:
+        """Of docids and scores, as `Candidates.hits` gives them."""
+        return cls((Hit(docid, float(score)) for docid, score in zip(*ranked, strict=True)), cost)
