@@ -1,77 +1,70 @@
-"""`python -m hypserini.encode`: encode topics into q-nets, to search with them later."""
+"""`python -m hypserini.encode`: encode topics into q-nets and save them."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Sequence
 
 from hypserini import cli, defaults
 
-if TYPE_CHECKING:
-    from hypserini.modeling import QNet
-
 
 def build_parser() -> argparse.ArgumentParser:
-    """The flags, named as those of the other commands."""
+    """The flags, named as in `pyserini.encode`."""
     parser = argparse.ArgumentParser(
         prog="python -m hypserini.encode",
-        description="Encode topics into q-nets; search with them by "
-        "python -m hypserini.search --encoded-queries FOLDER.",
+        description="Encode topics into q-nets and save them, to be searched with later: "
+        "`python -m hypserini.search --encoded-queries FOLDER`.",
     )
-    parser.add_argument(
-        "--topics", required=True, metavar="FILE|NAME", help="a topics file, or a name such as dl19"
-    )
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="where the q-nets go")
+    parser.add_argument("--topics", required=True, metavar="FILE|NAME", help="as in the search")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="the folder to make")
     parser.add_argument(
         "--model",
         "--encoder",
-        default=defaults.default_model(None),
-        help="a model on the hub or in a folder (default: %(default)s)",
+        help="a model on the hub or in a folder (default: the one of the topics' collection)",
     )
     parser.add_argument(
         "--max-length", type=cli.positive_int, help="tokens encoded of a query (default: 32)"
     )
-    parser.add_argument(
-        "--batch-size", type=cli.positive_int, default=32, help="queries at once, and in a file"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace q-nets that are there")
+    parser.add_argument("--batch-size", type=cli.positive_int, default=32)
     cli.add_device_arguments(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    """Encode as the flags say."""
+    """Encode and save."""
+    from hypserini.files import check_new_folder
     from hypserini.search.topics import load_topics
 
+    check_new_folder(args.output)
     topics = load_topics(args.topics)
-
-    from hypserini.encode.saved import check_free, save_q_nets
-
-    check_free(args.output, args.overwrite)
+    known = defaults.COLLECTIONS.get(topics.family or "")
 
     from tqdm import tqdm
 
     from hypserini.encode import QueryEncoder
+    from hypserini.encode.saved import save_q_nets
     from hypserini.modeling import load_model
 
-    model = load_model(args.model, device=args.device, dtype=args.dtype)
+    model = load_model(
+        args.model or defaults.default_model(known), device=args.device, dtype=args.dtype
+    )
     encoder = QueryEncoder(model, max_length=args.max_length, batch_size=args.batch_size)
-    with tqdm(total=len(topics), desc="encoding", unit=" topics", disable=args.quiet) as bar:
-
-        def counted() -> Iterator[QNet]:
-            for batch in encoder.batches(topics.texts):
-                yield batch
-                bar.update(len(batch))
-
-        metadata = {
-            "model": model.name,
-            "fingerprint": model.fingerprint,
-            "topics": topics.name,
-            "max_length": str(encoder.max_length),
-        }
-        save_q_nets(args.output, topics.qids, counted(), metadata, overwrite=args.overwrite)
-    print(f"{args.output}: the q-nets of {len(topics):,} topics")
+    started = time.perf_counter()
+    batches = tqdm(
+        encoder.batches(topics.texts),
+        total=-(-len(topics) // args.batch_size),
+        desc="encoding",
+        unit=" batches",
+        disable=args.quiet,
+    )
+    metadata = {
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "max_length": str(encoder.max_length),
+    }
+    save_q_nets(args.output, topics.qids, batches, metadata)
+    print(f"{args.output}: {len(topics):,} q-nets, {time.perf_counter() - started:.1f} s")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -335,7 +335,7 @@ def test_a_custom_q_net_works_end_to_end(tmp_path, tiny_model):
 
 
 def test_a_full_size_checkpoint_has_the_published_names_and_shapes(tmp_path, tiny_model):
-    """bert-base and six blocks, 502 names and 139,603,968 weights, as jfkback/hypencoder.6_layer."""
+    """bert-base, six blocks: 502 names, 139,603,968 weights, as in jfkback/hypencoder.6_layer."""
     model = HypencoderDualEncoder(HypencoderConfig.from_base(BertConfig(), 6))
     names = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     assert len(names) == 502
