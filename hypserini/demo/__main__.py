@@ -57,6 +57,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=DEFAULT_FOLDER,
         help=f"where the collection lies (default: {DEFAULT_FOLDER})",
     )
+    parser.add_argument(
+        "--packages",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="folders of Python packages to document (default: what is installed)",
+    )
     parser.add_argument("--model", default=defaults.default_model(defaults.DEMO_COLLECTION))
     parser.add_argument("--index", type=Path, help="the index to make (default: by name)")
     parser.add_argument("--question", action="append", help="ask this instead (can be repeated)")
@@ -67,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Make, index, ask, evaluate."""
     started = time.perf_counter()
-    files = make_collection(args.folder, args.documents)
+    files = make_collection(args.folder, args.documents, roots=args.packages)
     _heading("Collection", started)
     print(f"{files.documents:,} documentation strings of {files.packages} packages installed here")
     print(f"{files.collection}")

@@ -81,7 +81,7 @@ def make_pairs(
     seed: int,
     *,
     batch: int = 128,
-    group: int = 64,
+    group: int = 32,
 ) -> Iterator[Pair]:
     """Yield the pairs of `epochs` passes over the documents, in the order of training.
 
