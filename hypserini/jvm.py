@@ -126,7 +126,10 @@ def _launch() -> None:
         try:
             import jnius  # noqa: F401  importing it starts the JVM
         except Exception as error:
-            raise JavaError(f"Java {java.version} at {java.home} did not start: {error}") from error
+            raise JavaError(
+                f"Java {java.version} at {java.home} did not start ({error}): see what it said"
+                " above, and check HYPSERINI_JAVA_OPTIONS and JAVA_TOOL_OPTIONS."
+            ) from error
 
 
 def _options(java: jdk.Jdk) -> list[str]:
@@ -274,4 +277,6 @@ def reason(error: Any) -> str:
     message = str(error.innermessage or "no further message")
     if error.classname == "io.hypserini.Refused":
         return message
+    if error.classname == "java.lang.OutOfMemoryError":
+        return f"{message}: give Java more with HYPSERINI_JAVA_OPTIONS=-Xmx16g, or the like."
     return f"{message} ({error.classname.rpartition('.')[2]})"

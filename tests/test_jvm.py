@@ -68,6 +68,27 @@ def test_start_options_can_be_given() -> None:
     assert run(code, HYPSERINI_JAVA_OPTIONS="-Xmx96m -Dx='a b'").stdout.strip() == "96"
 
 
+def test_options_that_java_refuses_are_traced_back() -> None:
+    done = run("from hypserini import jvm; jvm.start()", HYPSERINI_JAVA_OPTIONS="-Xnonsense")
+    assert "-Xnonsense" in done.stderr  # Java's own words
+    assert "check HYPSERINI_JAVA_OPTIONS" in done.stderr.splitlines()[-1]
+
+
+def test_a_small_heap_is_enough_for_flat_vectors(tmp_path: Path) -> None:
+    code = """
+        import sys, numpy as np
+        from hypserini.index.reader import Index
+        from hypserini.index.writer import IndexWriter
+        with IndexWriter(sys.argv[1], dimension=1024, vectors="flat") as writer:
+            for start in range(0, 50_000, 1000):
+                ids = [str(start + i) for i in range(1000)]
+                writer.add(ids, np.ones((1000, 1024), dtype=np.float32))
+        print(Index(sys.argv[1]).num_vectors)
+    """
+    done = run(code, tmp_path / "index", HYPSERINI_JAVA_OPTIONS="-Xmx64m")
+    assert done.stdout == "50000\n", done.stderr
+
+
 def test_joins_the_jvm_that_pyserini_has_started(tmp_path: Path) -> None:
     pyserini_first = """
         from pyserini.pyclass import autoclass

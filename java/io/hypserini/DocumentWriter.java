@@ -101,7 +101,8 @@ public final class DocumentWriter implements Closeable {
     config.setCodec(m == 0 ? VectorCodec.flat() : VectorCodec.hnsw(m, efConstruction));
     config.setOpenMode(
         append ? IndexWriterConfig.OpenMode.CREATE_OR_APPEND : IndexWriterConfig.OpenMode.CREATE);
-    config.setRAMBufferSizeMB(bufferMegabytes);
+    double heapMegabytes = Runtime.getRuntime().maxMemory() / (double) (1 << 20);
+    config.setRAMBufferSizeMB(Math.min(bufferMegabytes, heapMegabytes / 3));
     config.setUseCompoundFile(false);
     config.setMergeScheduler(new ConcurrentMergeScheduler());
     TieredMergePolicy merges = new TieredMergePolicy();
