@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -122,3 +123,30 @@ class Scan(Candidates):
             raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
         scan = jvm.java_class("io.hypserini.Scan")
         super().__init__(scan(index.java, queries, k, block), index, queries, block)
+
+
+class DocList(Candidates):
+    """Hands out the vectors of given documents, each once: reranking.
+
+    They come in the order of the index; if all of its documents are given, in the blocks of `Scan`.
+
+    Args:
+        index: An opened index.
+        queries: Queries that all documents are scored for.
+        k: Documents kept of each query.
+        block: Documents handed out at once.
+        docids: The documents' ids, all different.
+
+    Attributes:
+        missing: Positions of the docids that no document with a vector has, ascending.
+    """
+
+    def __init__(
+        self, index: Index, queries: int, k: int, block: int, docids: Sequence[str]
+    ) -> None:
+        if min(queries, k, block) < 1:
+            raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
+        doc_list = jvm.java_class("io.hypserini.DocList")
+        java = doc_list(index.java, queries, k, block, jvm.pack(docids))
+        super().__init__(java, index, queries, block)
+        self.missing: list[int] = list(java.missing())

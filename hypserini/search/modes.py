@@ -8,6 +8,7 @@ from typing import Any
 
 from hypserini.search.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.ranking import Hits
+from hypserini.search.rerank import RerankOptions, rerank
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Mode:
 
 MODES: dict[str, Mode] = {
     "exhaustive": Mode(ExhaustiveOptions, search_exhaustively),
+    "rerank": Mode(RerankOptions, rerank),
 }
 
 

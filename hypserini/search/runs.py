@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from gzip import BadGzipFile
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import IO, Any, Protocol
 
 from hypserini.errors import RunError
 from hypserini.files import atomic_output, open_text
+
+logger = logging.getLogger(__name__)
 
 FORMATS = ("trec", "msmarco", "json")
 
@@ -89,15 +92,19 @@ def write_run(
 def read_run(path: str | Path) -> Run:
     """Read a run in any format that `write_run` writes; .gz is decompressed.
 
-    TREC runs are sorted by score, as trec_eval does, whatever their ranks say; equal scores keep
-    the order of the file. MS MARCO runs have no scores: they get 1/rank.
+    TREC runs are sorted by score, as trec_eval does; equal scores keep the order of the file. If
+    their lines or ranks say otherwise, that is logged once, with the line. MS MARCO runs have no
+    scores: they get 1/rank.
 
     Raises:
         RunError: a missing or empty file, a malformed line, or a document twice for one topic.
     """
     run: Run = {}
     seen: dict[str, set[str]] = {}
+    unsorted = 0
     for line, qid, docid, score in _records(path):
+        if not unsorted and qid in run and score > run[qid][-1][1]:
+            unsorted = line
         documents = seen.setdefault(qid, set())
         if docid in documents:
             raise RunError(
@@ -107,9 +114,24 @@ def read_run(path: str | Path) -> Run:
         run.setdefault(qid, []).append((docid, score))
     if not run:
         raise RunError(f"the run {path} is empty.")
+    if unsorted:
+        logger.warning(
+            "%s, line %d: the score is higher than that of the line before; the run is sorted by"
+            " score, whatever its ranks say",
+            *(path, unsorted),
+        )
     for hits in run.values():
         hits.sort(key=lambda hit: -hit[1])
     return run
+
+
+def first_lines(path: str | Path, qids: Sequence[str]) -> list[int]:
+    """The first line of a run that is about each of some of its topics."""
+    lines: dict[str, int] = {}
+    for line, qid, _, _ in _records(path):
+        if lines.setdefault(qid, line) == line and all(wanted in lines for wanted in qids):
+            break
+    return [lines[qid] for qid in qids]
 
 
 def read_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 
@@ -19,8 +19,10 @@ from hypserini.index.reader import Index
 from hypserini.modeling import QNet, load_model
 from hypserini.search.batch import QueryBatch
 from hypserini.search.filters import Filter
+from hypserini.search.first_stage import AnyHit, GivenRankings, docids_of
 from hypserini.search.modes import mode_named
 from hypserini.search.ranking import Hit, Hits
+from hypserini.search.rerank import Reranked, RerankOptions
 from hypserini.search.scorer import QNetScorer
 from hypserini.threads import detached
 
@@ -186,6 +188,45 @@ class LuceneHypencoderSearcher:
 
         for batch_qids, rankings in self._batches(search, queries, qids, threads):
             yield from zip(batch_qids, rankings, strict=True)
+
+    def rerank(
+        self,
+        q: str | QNet,
+        hits: Iterable[AnyHit],
+        k: int | None = None,
+        *,
+        drop_missing: bool = False,
+    ) -> Reranked:
+        """Rank given documents by the q-net of a query; no other document, and no text, is read.
+
+        Args:
+            q: A query text, or a q-net of one query.
+            hits: Pyserini's hits, ours, pairs of docid and score, or docids.
+            k: Hits to return; by default all.
+            drop_missing: Leave out what the index does not hold; otherwise it comes last.
+        """
+        return self.batch_rerank([q], ["q"], {"q": hits}, k, drop_missing=drop_missing)["q"]
+
+    def batch_rerank(
+        self,
+        queries: Sequence[str | QNet],
+        qids: Sequence[str],
+        hits: Mapping[str, Iterable[AnyHit]],
+        k: int | None = None,
+        threads: int = 1,
+        *,
+        drop_missing: bool = False,
+    ) -> dict[str, Reranked]:
+        """Like `rerank`, for many queries; `hits` by query id, as Pyserini's `batch_search` gives.
+
+        Raises:
+            KeyError: `hits` has none of a query id; give an empty list for no documents.
+        """
+        docids = {qid: docids_of(hits[qid]) for qid in qids}
+        k = k or max(1, *map(len, docids.values()), 1)
+        options = RerankOptions(GivenRankings(docids), drop_missing)
+        ranked = self.batch_search(queries, qids, k, threads, mode="rerank", options=options)
+        return {qid: cast(Reranked, found) for qid, found in ranked.items()}
 
     def doc(self, docid: str) -> StoredDocument | None:
         """The stored document of a docid, or None when the index does not hold it."""

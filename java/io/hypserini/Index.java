@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.FloatVectorValues;
@@ -93,12 +92,7 @@ public final class Index implements Closeable {
 
   /** The user data of the commit, as {@link Texts} (name, value, ...). */
   public byte[] metadata() throws IOException {
-    List<BytesRef> data = new ArrayList<>();
-    for (Map.Entry<String, String> entry : reader.getIndexCommit().getUserData().entrySet()) {
-      data.add(new BytesRef(entry.getKey()));
-      data.add(new BytesRef(entry.getValue()));
-    }
-    return Texts.pack(data);
+    return Texts.pack(reader.getIndexCommit().getUserData());
   }
 
   /** The live document of this id, or -1. */

@@ -3,7 +3,9 @@ package io.hypserini;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.apache.lucene.util.BytesRef;
 
 /**
@@ -46,6 +48,17 @@ final class Texts {
 
   static String single(byte[] bytes) {
     return new Texts(bytes).string(0);
+  }
+
+  /** Name, value, name, value, ... */
+  static byte[] pack(Map<String, String> pairs) {
+    List<BytesRef> strings = new ArrayList<>();
+    pairs.forEach(
+        (name, value) -> {
+          strings.add(new BytesRef(name));
+          strings.add(new BytesRef(value));
+        });
+    return pack(strings);
   }
 
   static byte[] pack(List<BytesRef> strings) {

@@ -4,6 +4,7 @@ import java.io.IOException;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.KnnVectorValues;
 import org.apache.lucene.index.LeafReader;
+import org.apache.lucene.search.DocIdSetIterator;
 
 /** What differs between the Lucene lines, here for 10.x: reading vectors by ordinal. */
 final class LuceneLine {
@@ -19,6 +20,16 @@ final class LuceneLine {
 
   static int ordToDoc(FloatVectorValues values, int ordinal) {
     return values.ordToDoc(ordinal);
+  }
+
+  /** The documents that have a vector, in a segment's own numbers. */
+  static DocIdSetIterator documents(FloatVectorValues values) {
+    return values.iterator();
+  }
+
+  /** The vector of the document that {@link #documents} is at; the array is shared. */
+  static float[] current(FloatVectorValues values, DocIdSetIterator documents) throws IOException {
+    return values.vectorValue(((KnnVectorValues.DocIndexIterator) documents).index());
   }
 
   /** The vector of one document of a segment, or null if it has none. */

@@ -3,6 +3,7 @@ package io.hypserini;
 import java.io.IOException;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReader;
+import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.util.hnsw.RandomAccessVectorValues;
 
 /** What differs between the Lucene lines, here for 9.x: reading vectors by ordinal. */
@@ -19,6 +20,16 @@ final class LuceneLine {
 
   static int ordToDoc(FloatVectorValues values, int ordinal) {
     return randomAccess(values).ordToDoc(ordinal);
+  }
+
+  /** The documents that have a vector, in a segment's own numbers. */
+  static DocIdSetIterator documents(FloatVectorValues values) {
+    return values;
+  }
+
+  /** The vector of the document that {@link #documents} is at; the array is shared. */
+  static float[] current(FloatVectorValues values, DocIdSetIterator documents) throws IOException {
+    return values.vectorValue();
   }
 
   /** The vector of one document of a segment, or null if it has none. */

@@ -1,0 +1,131 @@
+"""BM25 over the text in an index, by Anserini's own searcher."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from hypserini import jvm
+from hypserini.errors import IndexingError
+from hypserini.index.metadata import IndexMetadata
+from hypserini.search.ranking import Hits
+from hypserini.threads import detached
+
+logger = logging.getLogger(__name__)
+
+DEFAULT = (0.9, 0.4)
+TUNED = {
+    "msmarco-v1-passage": (0.82, 0.68),
+    "msmarco-v1-doc": (4.46, 0.82),
+    "msmarco-v1-doc-segmented": (2.16, 0.61),
+}
+"""k1 and b that Pyserini sets for collections it knows by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bm25Options:
+    """How BM25 ranks; what is left out is as in `python -m pyserini.search.lucene`.
+
+    Attributes:
+        k1: Saturation of the term frequency; by default 0.9, or what Pyserini sets for the
+            collection's name. Given together with `b` or not at all.
+        b: Normalisation of the document's length; by default 0.4, or as above.
+        rm3: Expand the query by relevance feedback.
+        fb_terms: Terms that RM3 adds.
+        fb_docs: Documents that RM3 takes them from.
+        original_query_weight: What remains of the query under RM3.
+    """
+
+    k1: float | None = None
+    b: float | None = None
+    rm3: bool = False
+    fb_terms: int = 10
+    fb_docs: int = 10
+    original_query_weight: float = 0.5
+
+
+class Bm25:
+    """Anserini's SimpleSearcher, which Pyserini's LuceneSearcher wraps: the same hits and scores.
+
+    Used directly because importing Pyserini's takes seconds, and in 2.4 the web. Thread safe.
+
+    Args:
+        index: The folder of an index with text, ours or Pyserini's.
+        options: Parameters; the defaults are Pyserini's.
+
+    Raises:
+        IndexingError: There is no such index, or only one of `k1` and `b` is given.
+    """
+
+    def __init__(self, index: str | os.PathLike[str], options: Bm25Options | None = None) -> None:
+        options = options or Bm25Options()
+        self.path = Path(index)
+        if (options.k1 is None) != (options.b is None):
+            raise IndexingError("BM25 takes both k1 and b (--k1 and --b), or neither.")
+        java_bm25 = jvm.java_class("io.hypserini.Bm25")
+        from jnius import JavaException
+
+        try:
+            self._java: Any = java_bm25(jvm.pack([str(self.path)], errors="surrogateescape"))
+        except JavaException as error:
+            raise IndexingError(f"BM25 cannot search {self.path}: {jvm.reason(error)}.") from error
+        self.k1, self.b = self._parameters(options)
+        self._java.setBm25(float(self.k1), float(self.b))
+        if options.rm3:
+            self._java.setRm3(
+                options.fb_terms, options.fb_docs, float(options.original_query_weight)
+            )
+
+    def _parameters(self, options: Bm25Options) -> tuple[float, float]:
+        if options.k1 is not None and options.b is not None:
+            return options.k1, options.b
+        data = jvm.unpack_pairs(self._java.metadata())
+        metadata = IndexMetadata.from_user_data(data, str(self.path))
+        known = TUNED.get(metadata.collection) if metadata else None
+        if known:
+            logger.info("BM25 with k1 %s and b %s, Pyserini's for this collection", *known)
+        return known or DEFAULT
+
+    def search(self, q: str, k: int = 10) -> Hits:
+        """The `k` best documents for a text, best first; none if no term of it occurs.
+
+        Raises:
+            IndexingError: Relevance feedback finds neither term vectors nor stored JSON.
+        """
+        from jnius import JavaException
+
+        try:
+            found = self._java.search(jvm.pack([q]), k)
+        except JavaException as error:
+            raise IndexingError(
+                f"BM25 over {self.path} failed for the query {q[:60]!r}: {jvm.reason(error)}."
+            ) from error
+        scores = np.frombuffer(found.scores().tostring(), "<f4")
+        return Hits.of((jvm.unpack(found.docids()), scores))
+
+    def batch_search(
+        self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
+    ) -> dict[str, Hits]:
+        """The `k` best documents of each query, by query id."""
+        if threads == 1:
+            return {qid: self.search(q, k) for q, qid in zip(queries, qids, strict=True)}
+        with ThreadPoolExecutor(threads, thread_name_prefix="hypserini-bm25") as pool:
+            found = pool.map(detached(self.search), queries, [k] * len(queries))
+            return dict(zip(qids, found, strict=True))
+
+    def close(self) -> None:
+        """Close the index."""
+        self._java.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,0 +1,138 @@
+"""Reranking against the exhaustive ranking: the same scores, for the documents given alone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hypserini import LuceneHypencoderSearcher, load_model
+from hypserini.encode import QueryEncoder
+from hypserini.index.reader import Index
+from hypserini.index.writer import IndexWriter
+from hypserini.search.bm25 import Bm25
+from hypserini.search.candidates import DocList
+
+TOLERANCE = 1e-5  # a batch of q-nets and one alone are multiplied in another order
+
+
+@pytest.fixture(scope="module")
+def searcher(index: Path):
+    with LuceneHypencoderSearcher(index, device="cpu") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def exhaustive(searcher, topics):
+    return searcher.batch_search(list(topics.values()), list(topics), 400)
+
+
+def pairs(hits) -> list[tuple[str, float]]:
+    return [(hit.docid, hit.score) for hit in hits]
+
+
+def test_given_documents_get_their_exhaustive_scores(searcher, topics, exhaustive, index) -> None:
+    with Bm25(index) as bm25:
+        first = bm25.batch_search(list(topics.values()), list(topics), 50)
+    reranked = searcher.batch_rerank(list(topics.values()), list(topics), first)
+    for qid, hits in reranked.items():
+        given = {hit.docid for hit in first[qid]}
+        expected = [pair for pair in pairs(exhaustive[qid]) if pair[0] in given]
+        assert dict(pairs(hits)) == pytest.approx(dict(expected), rel=TOLERANCE, abs=TOLERANCE)
+        by_score = sorted(expected, key=lambda pair: -dict(pairs(hits))[pair[0]])
+        assert [docid for docid, _ in pairs(hits)] == [docid for docid, _ in by_score]
+        assert hits.cost.evaluations == len(given) == 50
+        assert hits.missing == []
+
+
+def test_all_documents_give_the_exhaustive_ranking(searcher, topics, exhaustive) -> None:
+    for qid, query in topics.items():
+        backwards = sorted((hit.docid for hit in exhaustive[qid]), reverse=True)
+        alone = searcher.search(query, 400)
+        assert pairs(searcher.rerank(query, backwards)) == pairs(alone)
+        assert dict(pairs(alone)) == pytest.approx(
+            dict(pairs(exhaustive[qid])), rel=TOLERANCE, abs=TOLERANCE
+        )
+
+
+def test_hits_pairs_and_docids_are_taken_alike(searcher, topics) -> None:
+    query = topics["1"]
+    hits = searcher.search(query, 5)
+    theirs = [SimpleNamespace(docid=f"{hit.docid} ", score=1.0) for hit in hits]
+    docids = [hit.docid for hit in hits]
+    for given in (theirs, docids, [(docid, 0.5) for docid in docids], iter(docids)):
+        assert [hit.docid for hit in searcher.rerank(query, given)] == docids
+    q_net = QueryEncoder(load_model(searcher.metadata.model, device="cpu")).encode([query])
+    assert [h.docid for h in searcher.rerank(q_net, docids, 2)] == docids[:2]
+
+
+def test_unknown_documents_come_last_in_their_order_or_not_at_all(searcher, topics) -> None:
+    given = ["zz", "doc0003", "nowhere", "doc0001", "é"]
+    hits = searcher.rerank(topics["1"], given)
+    assert [hit.docid for hit in hits][2:] == ["zz", "nowhere", "é"]
+    scores = [hit.score for hit in hits]
+    assert scores == sorted(set(scores), reverse=True)  # a run keeps the order
+    assert hits.missing == ["zz", "nowhere", "é"]
+    assert hits.cost.evaluations == 2
+    assert pairs(searcher.rerank(topics["1"], given, 3)) == pairs(hits)[:3]
+    dropped = searcher.rerank(topics["1"], given, drop_missing=True)
+    assert pairs(dropped) == pairs(hits)[:2]
+    assert dropped.missing == hits.missing
+    assert pairs(searcher.rerank(topics["1"], ["a", "b"])) == [("a", -1.0), ("b", -2.0)]
+    assert searcher.rerank(topics["1"], []) == []
+
+
+def test_a_docid_given_twice_counts_once_and_that_is_said(searcher, topics, caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        hits = searcher.rerank(topics["1"], ["doc0001", "doc0002", "doc0001"])
+    assert len(hits) == 2
+    assert "1 docids" in caplog.text
+
+
+def test_doc_list_finds_documents_over_segments_deletions_and_gaps(tmp_path: Path) -> None:
+    rows = np.arange(600, dtype=np.float32).reshape(300, 2)
+    ids = [f"d{i}" for i in range(300)]
+    with IndexWriter(tmp_path, dimension=2) as writer:
+        for part in np.array_split(np.arange(300), 4):
+            writer.add([ids[i] for i in part], rows[part])
+            writer.commit({})
+        writer.delete(["d7", "d250"])
+        writer.add(["d7"], np.array([[-1.0, -2.0]], dtype=np.float32))
+        writer.commit({})
+    given = ["d299", "no", "d7", "d0", "d250", "d120", "d119", ""]
+    with Index(tmp_path) as index, DocList(index, 2, 10, 3, given) as candidates:
+        assert candidates.missing == [1, 4, 7]
+        seen = []
+        while n := candidates.next():
+            seen += candidates.vectors[:n].tolist()
+            candidates.accept(n, candidates.vectors[:n].T)
+        expected = [rows[i].tolist() for i in (0, 119, 120, 299)]
+        assert seen == [*expected, [-1.0, -2.0]]
+        assert candidates.hits(0)[0] == ["d299", "d120", "d119", "d0", "d7"]
+        assert candidates.hits(1)[1].tolist() == [599.0, 241.0, 239.0, 1.0, -2.0]
+
+
+def test_documents_without_a_vector_are_missing(tmp_path: Path) -> None:
+    from hypserini import jvm
+
+    with IndexWriter(tmp_path, dimension=2) as writer:
+        writer.add(["a", "b"], np.ones((2, 2), dtype=np.float32))
+    fields = "org.apache.lucene.document."
+    document = jvm.java_class(fields + "Document")()
+    store = jvm.java_class(fields + "Field$Store").YES
+    document.add(jvm.java_class(fields + "StringField")("id", "bare", store))
+    value = jvm.java_class("org.apache.lucene.util.BytesRef")(b"bare")
+    document.add(jvm.java_class(fields + "BinaryDocValuesField")("id", value))
+    folder = jvm.java_class("java.nio.file.Paths").get(str(tmp_path))
+    directory = jvm.java_class("org.apache.lucene.store.FSDirectory").open(folder)
+    config = jvm.java_class("org.apache.lucene.index.IndexWriterConfig")()
+    plain = jvm.java_class("org.apache.lucene.index.IndexWriter")(directory, config)
+    plain.addDocument(document)
+    plain.forceMerge(1)
+    plain.close()
+    with Index(tmp_path) as index, DocList(index, 1, 5, 5, ["bare", "b"]) as candidates:
+        assert candidates.missing == [0]
+        assert candidates.next() == 1
