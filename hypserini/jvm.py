@@ -246,6 +246,11 @@ def pack(strings: Sequence[str], errors: str = "replace") -> bytes:
     return lengths.tobytes() + b"".join(encoded)
 
 
+def pack_path(path: Path) -> bytes:
+    """Pack a path; absolute, for Java keeps the working folder that Python had at its start."""
+    return pack([str(path.absolute())], errors="surrogateescape")
+
+
 def unpack(packed: Any) -> list[str]:
     """Unpack strings that Java's Texts packed."""
     data = packed.tostring()

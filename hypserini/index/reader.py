@@ -36,7 +36,7 @@ class Index:
         from jnius import JavaException
 
         try:
-            self._java: Any = java_index(jvm.pack([str(self.path)], errors="surrogateescape"))
+            self._java: Any = java_index(jvm.pack_path(self.path))
         except JavaException as error:
             raise IndexingError(_why_not(self.path, error)) from error
         self.dimension: int = self._java.dimension()

@@ -88,7 +88,7 @@ class IndexWriter:
         java_writer = jvm.java_class("io.hypserini.DocumentWriter")
         with self._errors(f"cannot write to the index {path}"):
             self._java = java_writer(
-                jvm.pack([str(self.path)], errors="surrogateescape"),
+                jvm.pack_path(self.path),
                 append,
                 dimension,
                 similarity,

@@ -53,6 +53,16 @@ def test_what_is_stored_comes_back_character_for_character(tmp_path: Path) -> No
         assert index.metadata == {"name": "\N{GRINNING FACE}", "": "empty name", "empty": ""}
 
 
+def test_relative_paths_follow_python(tmp_path: Path, monkeypatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with IndexWriter("index \N{GRINNING FACE}", dimension=DIM) as writer:
+            writer.add([name], vectors(1))
+        assert contents_of(Path("index \N{GRINNING FACE}"))[0] == [name]
+    assert Path(tmp_path, "a", "index \N{GRINNING FACE}").is_dir()
+
+
 def test_a_block_larger_than_the_shared_memory_is_split(tmp_path: Path) -> None:
     n = 10_000
     with IndexWriter(tmp_path / "index", dimension=2, vectors="flat") as writer:
