@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hypserini.errors import ModelError
+from hypserini.modeling.gradient import gradient_autograd, gradient_dense
 from hypserini.modeling.q_net_config import QNetConfig, q_net_class, register_q_net
 from hypserini.modeling.scoring import Packed, score_dense
 
@@ -238,6 +239,23 @@ class QNet:
         else:
             out.copy_(self.forward(block, training=False))
         return out
+
+    @torch.no_grad()
+    def gradient(self, points: Tensor) -> Tensor:
+        """The gradient of the score with respect to the document vector.
+
+        Args:
+            points: [m, dim] document vectors, the same for every query, or [q, m, dim].
+
+        Returns:
+            [q, m, dim] in the q-nets' dtype: at each point, the direction in which the query's
+            score grows fastest.
+        """
+        points = points.to(device=self.device, dtype=self.dtype)
+        points = points.expand(len(self), *points.shape[-2:])
+        if type(self).forward is QNet.forward:
+            return gradient_dense(self, points)
+        return gradient_autograd(self, points)
 
 
 register_q_net("dense_blocks", QNet)

@@ -12,7 +12,7 @@ import torch
 from hypserini import jvm
 from hypserini.errors import ModelError
 from hypserini.index.reader import Index
-from hypserini.search.filters import Filter
+from hypserini.search.filters import Filter, java_of
 
 BLOCK = 1024
 
@@ -122,7 +122,9 @@ class Scan(Candidates):
         if min(queries, k, block) < 1:
             raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
         scan = jvm.java_class("io.hypserini.Scan")
-        super().__init__(scan(index.java, queries, k, block), index, queries, block)
+        super().__init__(
+            scan(index.java, queries, k, block, java_of(filter)), index, queries, block
+        )
 
 
 class DocList(Candidates):

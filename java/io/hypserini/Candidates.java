@@ -30,6 +30,7 @@ public abstract class Candidates implements Closeable {
   private final Docids docids;
   private final TopK[] best;
   private int handedOut;
+  private int lastAccepted;
   private long evaluations;
   private boolean closed;
   private int[] hitDocs = new int[0];
@@ -80,7 +81,46 @@ public abstract class Candidates implements Closeable {
       }
     }
     evaluations += count;
+    lastAccepted = count;
     handedOut = 0;
+    scored(count);
+  }
+
+  /** Called after documents were accepted; {@link #docs} and {@link #score} still hold them. */
+  protected void scored(int count) {}
+
+  /** The score that the first query gave to a row. */
+  protected final float score(int row) {
+    return scores.get(row);
+  }
+
+  /** How many of the documents accepted last are among the best of a query now. */
+  public final int entered(int query) {
+    int[] held = best[query].docs();
+    Arrays.sort(held);
+    int entered = 0;
+    for (int i = 0; i < lastAccepted; i++) {
+      entered += Arrays.binarySearch(held, docs.get(i)) >= 0 ? 1 : 0;
+    }
+    return entered;
+  }
+
+  /** The score that a document must reach to be among the best of a query. */
+  protected final float worstScore(int query) {
+    return best[query].worst();
+  }
+
+  /** The mean vector of the best few documents of a query; zeros if there are none yet. */
+  protected final float[] meanOfBest(int query, int few) throws IOException {
+    float[] mean = new float[dimension];
+    int[] found = best[query].best(few);
+    for (int doc : found) {
+      float[] vector = index.vector(doc);
+      for (int i = 0; i < dimension; i++) {
+        mean[i] += vector[i] / found.length;
+      }
+    }
+    return mean;
   }
 
   /** Ranks the best documents of a query; returns their docids as {@link Texts}. */

@@ -4,13 +4,16 @@ import java.io.IOException;
 import java.util.Iterator;
 import org.apache.lucene.index.LeafReaderContext;
 
-/** Hands out every live vector once: exhaustive search, exact. */
+/** Hands out every live vector that a filter lets through once: exhaustive search, exact. */
 public final class Scan extends Candidates {
   private final Iterator<LeafReaderContext> segments;
+  private final Filter filter;
   private SegmentVectors segment; // null before the first
 
-  public Scan(Index index, int queries, int k, int block) {
+  /** @param filter null: all documents */
+  public Scan(Index index, int queries, int k, int block, Filter filter) {
     super(index, queries, k, block);
+    this.filter = filter;
     segments = index.reader().leaves().iterator();
   }
 
@@ -18,7 +21,7 @@ public final class Scan extends Candidates {
   protected int fill() throws IOException {
     int rows = segment == null ? 0 : segment.read(vectors, docs, 0, block);
     while (rows < block && segments.hasNext()) {
-      segment = new SegmentVectors(segments.next());
+      segment = new SegmentVectors(segments.next(), filter);
       rows = segment.read(vectors, docs, rows, block);
     }
     return rows;

@@ -7,16 +7,16 @@ import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.util.Bits;
 
-/** A cursor over the live vectors of one segment, in the order of their documents. */
+/** A cursor over the live vectors of one segment that a filter lets through, in the order of their documents. */
 final class SegmentVectors {
   private final FloatVectorValues values; // null if the segment has no vectors
-  private final Bits live; // null if nothing is deleted
+  private final Bits accepted; // null: all
   private final int docBase;
   private int ordinal;
 
-  SegmentVectors(LeafReaderContext leaf) throws IOException {
+  SegmentVectors(LeafReaderContext leaf, Filter filter) throws IOException {
     values = leaf.reader().getFloatVectorValues(Fields.VECTOR);
-    live = leaf.reader().getLiveDocs();
+    accepted = Filter.accepted(leaf, filter);
     docBase = leaf.docBase;
   }
 
@@ -29,7 +29,7 @@ final class SegmentVectors {
     int row = from;
     for (int size = values.size(); row < to && ordinal < size; ordinal++) {
       int doc = LuceneLine.ordToDoc(values, ordinal);
-      if (live == null || live.get(doc)) {
+      if (accepted == null || accepted.get(doc)) {
         vectors.put(row * dimension, LuceneLine.vector(values, ordinal));
         docs.put(row, docBase + doc);
         row++;

@@ -56,6 +56,20 @@ final class TopK {
     return size;
   }
 
+  /** The documents, in no order. */
+  int[] docs() {
+    return Arrays.copyOf(docs, size);
+  }
+
+  /** The best few documents; at equal scores those that come first in the index. */
+  int[] best(int few) {
+    int[] order =
+        order(
+            (a, b) -> scores[a] == scores[b] ? Integer.compare(docs[a], docs[b])
+                : Float.compare(scores[b], scores[a]));
+    return Arrays.stream(order).limit(few).map(i -> docs[i]).toArray();
+  }
+
   /**
    * Writes out documents and scores, best first, and returns the docids. The heap stays as it is.
    */

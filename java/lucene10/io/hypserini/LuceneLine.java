@@ -1,12 +1,15 @@
 package io.hypserini;
 
 import java.io.IOException;
+import org.apache.lucene.codecs.hnsw.HnswGraphProvider;
+import org.apache.lucene.codecs.KnnVectorsReader;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.KnnVectorValues;
 import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.search.DocIdSetIterator;
+import org.apache.lucene.util.hnsw.HnswGraph;
 
-/** What differs between the Lucene lines, here for 10.x: reading vectors by ordinal. */
+/** What differs between the Lucene lines, here for 10.x: vectors by ordinal, and their graph. */
 final class LuceneLine {
   /** Anserini's vector format without a graph. */
   static final String FLAT_FORMAT = "Anserini20FlatVectorsFormat";
@@ -30,6 +33,11 @@ final class LuceneLine {
   /** The vector of the document that {@link #documents} is at; the array is shared. */
   static float[] current(FloatVectorValues values, DocIdSetIterator documents) throws IOException {
     return values.vectorValue(((KnnVectorValues.DocIndexIterator) documents).index());
+  }
+
+  /** The graph over the vectors of a field, or null where the format has none. */
+  static HnswGraph graph(KnnVectorsReader reader, String field) throws IOException {
+    return reader instanceof HnswGraphProvider provider ? provider.getGraph(field) : null;
   }
 
   /** The vector of one document of a segment, or null if it has none. */

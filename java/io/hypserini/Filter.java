@@ -1,0 +1,121 @@
+package io.hypserini;
+
+import io.anserini.analysis.DefaultEnglishAnalyzer;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import org.apache.lucene.index.FloatVectorValues;
+import org.apache.lucene.index.LeafReaderContext;
+import org.apache.lucene.index.PostingsEnum;
+import org.apache.lucene.index.Terms;
+import org.apache.lucene.index.TermsEnum;
+import org.apache.lucene.queryparser.classic.ParseException;
+import org.apache.lucene.queryparser.classic.QueryParser;
+import org.apache.lucene.search.DocIdSetIterator;
+import org.apache.lucene.search.IndexSearcher;
+import org.apache.lucene.search.Query;
+import org.apache.lucene.search.ScoreMode;
+import org.apache.lucene.search.Scorer;
+import org.apache.lucene.search.Weight;
+import org.apache.lucene.util.Bits;
+import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.FixedBitSet;
+
+/**
+ * The documents that a search may return: live ones that match a query or are in a list. Immutable,
+ * so that any number of searches may share one.
+ */
+public final class Filter {
+  private final FixedBitSet[] bits; // by segment, over its documents; none of them deleted
+  private final int count;
+
+  private Filter(FixedBitSet[] bits, List<LeafReaderContext> leaves) throws IOException {
+    this.bits = bits;
+    this.count = countVectors(leaves);
+  }
+
+  /** Documents that match a query in Lucene's syntax over the text fields. */
+  public static Filter matching(Index index, byte[] text) throws IOException {
+    Query query;
+    try {
+      QueryParser parser =
+          new QueryParser(Fields.CONTENTS, DefaultEnglishAnalyzer.newDefaultInstance());
+      parser.setAllowLeadingWildcard(true);
+      query = parser.parse(Texts.single(text));
+    } catch (ParseException e) {
+      throw new Refused(e.getMessage().lines().findFirst().orElse("it cannot be parsed"));
+    }
+    IndexSearcher searcher = new IndexSearcher(index.reader());
+    Weight weight =
+        searcher.createWeight(searcher.rewrite(query), ScoreMode.COMPLETE_NO_SCORES, 1f);
+    FixedBitSet[] bits = empty(index);
+    for (LeafReaderContext leaf : index.reader().leaves()) {
+      Scorer scorer = weight.scorer(leaf);
+      Bits live = leaf.reader().getLiveDocs();
+      DocIdSetIterator matches = scorer == null ? DocIdSetIterator.empty() : scorer.iterator();
+      for (int doc; (doc = matches.nextDoc()) != DocIdSetIterator.NO_MORE_DOCS; ) {
+        if (live == null || live.get(doc)) {
+          bits[leaf.ord].set(doc);
+        }
+      }
+    }
+    return new Filter(bits, index.reader().leaves());
+  }
+
+  /** Documents whose ids are in a list; ids that no document has are ignored. */
+  public static Filter listed(Index index, byte[] docids) throws IOException {
+    Texts texts = new Texts(docids);
+    BytesRef[] terms = new BytesRef[texts.count()];
+    Arrays.setAll(terms, texts::utf8);
+    Arrays.sort(terms, Comparator.naturalOrder());
+    FixedBitSet[] bits = empty(index);
+    for (LeafReaderContext leaf : index.reader().leaves()) {
+      Terms indexed = leaf.reader().terms(Fields.ID);
+      if (indexed == null) {
+        continue;
+      }
+      Bits live = leaf.reader().getLiveDocs();
+      TermsEnum seek = indexed.iterator();
+      PostingsEnum postings = null;
+      for (BytesRef term : terms) {
+        if (seek.seekExact(term)) {
+          postings = seek.postings(postings, PostingsEnum.NONE);
+          for (int doc; (doc = postings.nextDoc()) != PostingsEnum.NO_MORE_DOCS; ) {
+            if (live == null || live.get(doc)) {
+              bits[leaf.ord].set(doc);
+            }
+          }
+        }
+      }
+    }
+    return new Filter(bits, index.reader().leaves());
+  }
+
+  /** The documents of a segment that a search may return; null: all of them. */
+  static Bits accepted(LeafReaderContext leaf, Filter filter) {
+    return filter == null ? leaf.reader().getLiveDocs() : filter.bits[leaf.ord];
+  }
+
+  /** How many documents with a vector it lets through. */
+  public int count() {
+    return count;
+  }
+
+  private static FixedBitSet[] empty(Index index) {
+    return index.reader().leaves().stream()
+        .map(leaf -> new FixedBitSet(Math.max(1, leaf.reader().maxDoc())))
+        .toArray(FixedBitSet[]::new);
+  }
+
+  private int countVectors(List<LeafReaderContext> leaves) throws IOException {
+    int total = 0;
+    for (LeafReaderContext leaf : leaves) {
+      FloatVectorValues values = leaf.reader().getFloatVectorValues(Fields.VECTOR);
+      for (int i = 0, size = values == null ? 0 : values.size(); i < size; i++) {
+        total += bits[leaf.ord].get(LuceneLine.ordToDoc(values, i)) ? 1 : 0;
+      }
+    }
+    return total;
+  }
+}

@@ -1,0 +1,54 @@
+package io.hypserini;
+
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.lucene.index.LeafReaderContext;
+
+/** All segments that have vectors, with one numbering of the vectors over all of them. */
+final class GraphSegments {
+  final List<GraphSegment> all = new ArrayList<>();
+  /** Vectors, and those of them that may be returned. */
+  final int size;
+  final int acceptedCount;
+
+  GraphSegments(Index index, Filter filter) throws IOException {
+    int base = 0;
+    int accepted = 0;
+    for (LeafReaderContext leaf : index.reader().leaves()) {
+      GraphSegment segment = GraphSegment.of(leaf, filter, base);
+      if (segment != null) {
+        all.add(segment);
+        base += segment.size;
+        accepted += segment.acceptedCount;
+      }
+    }
+    size = base;
+    acceptedCount = accepted;
+  }
+
+  /** The segment that holds the vector of a number over all segments. */
+  GraphSegment of(int number) {
+    int low = 0;
+    for (int high = all.size() - 1; low < high; ) {
+      int middle = (low + high + 1) >>> 1;
+      if (all.get(middle).ordinalBase <= number) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return all.get(low);
+  }
+
+  /** Copies a vector and its document's number into a row. */
+  void hand(int number, int row, FloatBuffer vectors, IntBuffer docs) throws IOException {
+    GraphSegment segment = of(number);
+    int ordinal = number - segment.ordinalBase;
+    float[] vector = segment.vector(ordinal);
+    vectors.put(row * vector.length, vector);
+    docs.put(row, segment.doc(ordinal));
+  }
+}
