@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ["exhaustive", "indexing"]
+NAMES = ["exhaustive", "indexing", "rerank"]
 
 
 def main(names: list[str]) -> int:
