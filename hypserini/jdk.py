@@ -68,6 +68,11 @@ class Jdk:
         """Return the path of one of its programs, such as `javac`; it need not exist."""
         return self.home / "bin" / (name + (".exe" if sys.platform == "win32" else ""))
 
+    def has_module(self, name: str) -> bool:
+        """Whether it has a module; a runtime that was cut to size may lack some."""
+        modules = re.search(r'^MODULES="([^"]+)"', _release(self.home), re.MULTILINE)
+        return modules is None or name in modules[1].split()
+
 
 def find(*, compiler: bool = False) -> Jdk:
     """Find a Java of version 21 or newer.
@@ -146,12 +151,15 @@ def _glob(pattern: str) -> list[Path]:
         return []  # a folder that must not be read holds no Java for us
 
 
-def _version_from_release(home: Path) -> int | None:
+def _release(home: Path) -> str:
     try:
-        text = (home / "release").read_text(encoding="utf-8", errors="replace")
+        return (home / "release").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
-    return _major(re.search(r'^JAVA_VERSION="([^"]+)"', text, re.MULTILINE))
+        return ""
+
+
+def _version_from_release(home: Path) -> int | None:
+    return _major(re.search(r'^JAVA_VERSION="([^"]+)"', _release(home), re.MULTILINE))
 
 
 def _version_from_running(java: Path) -> int | None:

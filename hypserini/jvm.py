@@ -141,11 +141,12 @@ def _options(java: jdk.Jdk) -> list[str]:
         "-XX:GCTimeRatio=4",
         # Ctrl-C and SIGTERM stay Python's affair: Java would end the process uncleaned.
         "-Xrs",
-        "--add-modules=jdk.incubator.vector",
         "--enable-native-access=ALL-UNNAMED",
         f"-Djava.util.logging.config.file={Path(__file__).with_name('logging.properties')}",
         "-Dslf4j.internal.verbosity=WARN",
     ]
+    if java.has_module("jdk.incubator.vector"):
+        options.append("--add-modules=jdk.incubator.vector")
     if java.version >= 23:
         options.append("--sun-misc-unsafe-memory-access=allow")
     return options + shlex.split(os.environ.get("HYPSERINI_JAVA_OPTIONS", ""))

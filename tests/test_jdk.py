@@ -78,6 +78,15 @@ def test_the_version_is_asked_of_java_where_no_file_tells_it(tmp_path) -> None:
     assert jdk.find() == jdk.Jdk(home, 22, True)
 
 
+def test_a_runtime_that_was_cut_to_size_tells_its_modules(tmp_path) -> None:
+    home = make_java(tmp_path / "usual" / "a", "21")
+    assert jdk.find().has_module("jdk.incubator.vector")  # nothing is known to be missing
+    with (home / "release").open("a") as file:
+        file.write('MODULES="java.base java.logging"\n')
+    assert jdk.find().has_module("java.logging")
+    assert not jdk.find().has_module("jdk.incubator.vector")
+
+
 def test_without_any_java_the_error_says_how_to_get_one(tmp_path) -> None:
     (tmp_path / "usual" / "not-java").mkdir(parents=True)
     with pytest.raises(JavaError, match=r"no Java was found.*21.*adoptium\.net.*JAVA_HOME"):
