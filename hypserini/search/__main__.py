@@ -6,11 +6,11 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypserini import cli, defaults
 from hypserini.errors import IndexingError, TopicsError
-from hypserini.search import flags
+from hypserini.search import flags, stages
 
 if TYPE_CHECKING:
     from hypserini.search.searcher import Hit, LuceneHypencoderSearcher
@@ -65,11 +65,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_device_arguments(parser)
     flags.add_mode_arguments(parser)
+    stages.add_stage_arguments(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
     """Search as the flags say."""
+    stages.check_stages(args)
     if args.query is not None:
         ask(args)
         return
@@ -83,16 +85,18 @@ def run(args: argparse.Namespace) -> None:
 
     texts = dict(topics.items)
     # Opened before the model is loaded: a path that cannot be written costs no time.
-    with write_run(output, args.output_format, tag=args.tag) as writer:
-        with open_searcher(args, index) as searcher:
-            started = time.perf_counter()
-            hits = 0
-            for qid, ranking in search_topics(args, searcher, topics):
-                if args.remove_query:
-                    ranking = [hit for hit in ranking if hit.docid != qid][: args.hits or 1000]
-                writer.write(qid, ranking, texts[qid])
-                hits += len(ranking)
-            seconds = time.perf_counter() - started
+    with (
+        write_run(output, args.output_format, tag=args.tag) as writer,
+        stages.Stages(args, index, topics) as around,
+        open_searcher(args, index) as searcher,
+    ):
+        started = time.perf_counter()
+        hits = 0
+        for qid, ranking in around.finish(search_topics(args, searcher, topics, around)):
+            writer.write(qid, ranking, texts[qid])
+            hits += len(ranking)
+        seconds = time.perf_counter() - started
+    around.report()
     print(f"{output}: {len(topics):,} topics, {hits:,} hits, {seconds:.1f} s")
 
 
@@ -138,7 +142,10 @@ def open_searcher(args: argparse.Namespace, index: Path) -> LuceneHypencoderSear
 
 
 def search_topics(
-    args: argparse.Namespace, searcher: LuceneHypencoderSearcher, topics: Topics
+    args: argparse.Namespace,
+    searcher: LuceneHypencoderSearcher,
+    topics: Topics,
+    around: stages.Stages,
 ) -> Iterator[tuple[str, list[Hit]]]:
     """The rankings of all topics in order, under a progress bar."""
     from tqdm import tqdm
@@ -147,16 +154,21 @@ def search_topics(
     qids = topics.qids
     with tqdm(total=len(qids), desc="searching", unit=" topics", disable=args.quiet) as bar:
         if args.encoded_queries:
-            rankings = search_encoded(args, searcher, qids, k)
+            rankings = search_encoded(args, searcher, qids, k, around.search_options)
         else:
-            rankings = searcher.stream_search(topics.texts, qids, k, args.threads)
+            how = around.search_options
+            rankings = searcher.stream_search(topics.texts, qids, k, args.threads, **how)
         for qid, ranking in rankings:
             yield qid, ranking
             bar.update()
 
 
 def search_encoded(
-    args: argparse.Namespace, searcher: LuceneHypencoderSearcher, qids: list[str], k: int
+    args: argparse.Namespace,
+    searcher: LuceneHypencoderSearcher,
+    qids: list[str],
+    k: int,
+    how: dict[str, Any],
 ) -> Iterator[tuple[str, list[Hit]]]:
     """The rankings of topics whose q-nets were saved; they are read a batch at a time."""
     from hypserini.encode.saved import SavedQNets
@@ -172,14 +184,24 @@ def search_encoded(
     for start in range(0, len(qids), args.batch_size):
         batch = qids[start : start + args.batch_size]
         q_nets = saved.load(batch)
-        yield from searcher.stream_search([q_nets[i] for i in range(len(batch))], batch, k)
+        yield from searcher.stream_search([q_nets[i] for i in range(len(batch))], batch, k, **how)
 
 
 def ask(args: argparse.Namespace) -> None:
     """Print the hits of one query with a title or the beginning of the text."""
+    from hypserini.search.topics import Topics
+
     index = find_index(args, None)
-    with open_searcher(args, index) as searcher:
-        hits = searcher.search(args.query, args.hits or 10)
+    args.hits = args.hits or 10
+    topics = Topics("query", [("query", args.query)])
+    with (
+        stages.Stages(args, index, topics) as around,
+        open_searcher(args, index) as searcher,
+    ):
+        found = searcher.stream_search(
+            topics.texts, topics.qids, args.hits, **around.search_options
+        )
+        [(_, hits)] = around.finish(found)
         for rank, hit in enumerate(hits, start=1):
             document = searcher.doc(hit.docid)
             text = " ".join((document.contents() or "").split()) if document else ""

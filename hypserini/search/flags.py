@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-MODES = ("exhaustive",)
+MODES = ("exhaustive", "rerank")
 
 
 def add_mode_arguments(parser: argparse.ArgumentParser) -> None:

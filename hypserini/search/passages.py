@@ -1,0 +1,31 @@
+"""MaxP: a document counts as much as the best of its passages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hypserini.search.ranking import Hit, Hits
+from hypserini.search.runs import Hit as AnyHit
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPassage:
+    """How passages become documents, with the defaults of `pyserini.search.lucene`.
+
+    Attributes:
+        hits: Documents to return.
+        delimiter: What stands between a document's id and its passage's in a docid.
+    """
+
+    hits: int = 100
+    delimiter: str = "#"
+
+    def __call__(self, ranking: Iterable[AnyHit]) -> Hits:
+        """The documents of a ranking of passages, each with the score of its first passage."""
+        best: dict[str, float] = {}
+        for hit in ranking:
+            best.setdefault(hit.docid.split(self.delimiter)[0], hit.score)
+            if len(best) == self.hits:
+                break
+        return Hits(Hit(docid, score) for docid, score in best.items())
