@@ -254,6 +254,10 @@ class QNet:
         points = points.to(device=self.device, dtype=self.dtype)
         points = points.expand(len(self), *points.shape[-2:])
         if type(self).forward is QNet.forward:
+            if self.device.type == "cpu" and len(self) > 1:
+                # Products of matrices with one vector each: batched ones are slower.
+                each = zip(self, points.split(1), strict=True)
+                return torch.cat([gradient_dense(one, point) for one, point in each])
             return gradient_dense(self, points)
         return gradient_autograd(self, points)
 

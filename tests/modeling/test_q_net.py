@@ -151,6 +151,23 @@ def test_packed_weights_score_alike_and_equal_documents_tie():
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("rows", [1, 63, 64, 130, 2000])
+def test_the_number_of_threads_changes_no_score(rows):
+    q_net = make(QNetConfig((160, 160, 160, 1)), queries=5, dtype=torch.float32)
+    x = documents(rows, 160, torch.float32)
+    before = torch.get_num_threads()
+    try:
+        scores = []
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            scores.append(q_net.score(x))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(scores[0].numpy(), expected(q_net, x), atol=1e-4)
+    assert torch.allclose(scores[0], scores[1], atol=1e-5)
+
+
 def test_several_threads_may_score_with_one_q_net():
     q_net = make(QNetConfig((160, 160, 160, 1)), dtype=torch.float32)
     x = documents(4096, 160, torch.float32)

@@ -1,0 +1,64 @@
+"""Threads that each compute alone: no barrier between them after every operation."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+_lock = threading.Lock()
+
+
+def run_apart(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run tasks on as many threads as torch would use for one operation, and wait for them.
+
+    Torch splits each operation over its threads and waits for all of them at its end; between
+    the short operations of a q-net that costs more than the operations. Here every thread runs
+    whole tasks, with operations that stay on their thread. A task must call none that does not
+    heed that: matrix products through MKL (`torch.mm`) start threads of their own.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        for task in tasks:
+            task()
+        return
+    pool = _pool(threads)
+    futures = [pool.submit(task) for task in tasks]
+    for future in futures:
+        future.result()
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    with _lock:
+        pool = _pools.get(threads)
+        if pool is None:
+            pool = _pools[threads] = ThreadPoolExecutor(threads, "hypserini-score")
+            # How many threads an operation uses is a setting of the thread that calls it, but
+            # torch.set_num_threads also sets the default of threads to come, and MKL's: so those
+            # are put back at the end.
+            ready = threading.Barrier(threads)
+            futures = [pool.submit(_settle, ready) for _ in range(threads)]
+            for future in futures:
+                future.result()
+            torch.set_num_threads(threads)
+        return pool
+
+
+def _settle(ready: threading.Barrier) -> None:
+    torch.set_num_threads(1)
+    ready.wait()  # so that every thread of the pool takes its turn
+
+
+def _forget() -> None:
+    # A forked child has none of its parent's threads, and perhaps a lock that nobody holds.
+    global _lock
+    _pools.clear()
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
