@@ -70,6 +70,11 @@ class Checkpoint:
         path = Path(self.name).expanduser()
         if self.name == BUNDLED and not path.is_dir():
             path = Path(__file__).parent.parent / "models" / BUNDLED
+            if not path.is_dir():
+                raise ModelError(
+                    f"the bundled model {BUNDLED} is missing from this installation ({path}): "
+                    f"install the package again, or name another model."
+                )
         self._on_hub = not path.exists()
         self._reachable = True
         if path.is_file():
