@@ -17,8 +17,8 @@ from hypserini import cli, defaults
 from hypserini.demo.collection import DEFAULT_DOCUMENTS, DEFAULT_FOLDER, DemoFiles, make_collection
 
 if TYPE_CHECKING:
-    from hypserini.demo.bm25 import Bm25
     from hypserini.search import LuceneHypencoderSearcher
+    from hypserini.search.bm25 import Bm25
 
 QUESTIONS = (
     "read a csv file into a table",
@@ -81,10 +81,10 @@ def run(args: argparse.Namespace) -> None:
     if args.step == "collection":
         return
 
-    from hypserini.demo.bm25 import Bm25
     from hypserini.index.build import build_index
     from hypserini.modeling import load_model
     from hypserini.search import LuceneHypencoderSearcher
+    from hypserini.search.bm25 import Bm25
 
     index = args.index or defaults.default_index(defaults.DEMO_COLLECTION, args.model)
     model = load_model(args.model, device=args.device, dtype=args.dtype)
@@ -128,12 +128,12 @@ def _ask(
     """Print the best documents of both for each question."""
     for question in questions:
         print(f"\n? {question}")
-        q_net = [(hit.docid, hit.score) for hit in searcher.search(question, HITS)]
-        for name, hits in (("q-net", q_net), ("BM25", bm25.search(question, HITS))):
-            for rank, (docid, score) in enumerate(hits, 1):
+        q_net, words = searcher.search(question, HITS), bm25.search(question, HITS)
+        for name, hits in (("q-net", q_net), ("BM25", words)):
+            for rank, hit in enumerate(hits, 1):
                 label = name if rank == 1 else ""
-                print(f"  {label:<6} {score:8.3f}  {_shorten(docid, 60)}")
-                print(f"  {'':<16} {_snippet(searcher, docid)}")
+                print(f"  {label:<6} {hit.score:8.3f}  {_shorten(hit.docid, 60)}")
+                print(f"  {'':<16} {_snippet(searcher, hit.docid)}")
 
 
 def _snippet(searcher: LuceneHypencoderSearcher, docid: str) -> str:
@@ -163,7 +163,9 @@ def _evaluate(files: DemoFiles, name: str, searcher: LuceneHypencoderSearcher, b
     }
     q_net_seconds = time.perf_counter() - step
     step = time.perf_counter()
-    words = {qid: bm25.search(text, 100) for qid, text in topics}
+    words = {
+        qid: [(hit.docid, hit.score) for hit in bm25.search(text, 100)] for qid, text in topics
+    }
     bm25_seconds = time.perf_counter() - step
     lines = [
         f"{len(topics)} summaries of pandas, scipy and scikit-learn, packages that the model never",

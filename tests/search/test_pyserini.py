@@ -123,3 +123,55 @@ def test_our_runs_go_through_trec_eval_and_fusion(
     fused_lines = [line.split() for line in fused.read_text().splitlines()]
     assert {qid for qid, *_ in fused_lines} == set(topics)
     assert {q: d for q, _, d, r, *_ in fused_lines if r == "1"} == best
+
+
+TWO_STAGES = """
+import runpy, sys
+from pathlib import Path
+index, topics_file, output, example = sys.argv[1:]
+sys.argv = [example, index, topics_file, output]
+there = runpy.run_path(example, run_name="__main__")
+
+from pyserini.search.hybrid import HybridSearcher
+from hypserini import LuceneHypencoderSearcher
+from hypserini.search.bm25 import Bm25
+searcher = LuceneHypencoderSearcher(index, device="cpu")
+queries, qids = list(there["queries"]), there["qids"]
+with Bm25(index) as bm25:
+    ours = bm25.batch_search(queries, qids, 1000, 2)
+for query, qid in zip(queries, qids):
+    theirs = [(hit.docid, hit.score) for hit in there["searcher"].search(query, 1000)]
+    assert [(hit.docid, hit.score) for hit in ours[qid]] == theirs, qid
+print("bm25 alike")
+
+hybrid = HybridSearcher(searcher, there["searcher"])
+dense = searcher.batch_search(queries[:5], qids[:5], 100)
+fused = hybrid.batch_search(queries[:5], qids[:5], 100, 20, 1, 0.5, True)
+for qid, query in zip(qids, queries[:5]):
+    assert len(fused[qid]) == 20
+    one = hybrid.search(query, 100, 20, 0.5, True)
+    assert abs(one[0].score - fused[qid][0].score) < 1e-4
+    assert {hit.docid for hit in fused[qid]} <= (
+        {hit.docid for hit in dense[qid]} | {hit.docid for hit in ours[qid][:100]}
+    )
+print("hybrid alike")
+"""
+
+
+def test_two_stages_in_pyserinis_manner_and_its_hybrid_searcher(workload, tmp_path: Path) -> None:
+    pytest.importorskip("faiss", reason="pyserini.search.hybrid imports faiss")
+    _, topics_file, index = workload
+    topics = tmp_path / "topics.tsv"  # Pyserini reads any path with cacm in it as CACM's own format
+    topics.write_text(topics_file.read_text())
+    example = Path(__file__).resolve().parents[2] / "examples" / "rerank_bm25.py"
+    ours = [line for line in example.read_text().splitlines() if "ypencoder" in line]
+    assert len(ours) == 2  # one import and one line
+    output = tmp_path / "run.txt"
+    printed = python(TWO_STAGES, index, topics, output, example)
+    assert printed.split() == "bm25 alike hybrid alike".split()
+    qrels = tmp_path / "qrels.txt"
+    ranked = [line.split() for line in output.read_text().splitlines()]
+    # The first ten, for trec_eval orders equal scores in its own way.
+    qrels.write_text("".join(f"{q} 0 {d} 1\n" for q, _, d, rank, *_ in ranked if int(rank) <= 10))
+    printed = pyserini("pyserini.eval.trec_eval", "-m", "recip_rank", qrels, output)
+    assert json.loads(printed.split("recip_rank")[1].split()[1]) == 1.0
