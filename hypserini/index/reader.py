@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from hypserini import jvm
 from hypserini.errors import IndexingError
+from hypserini.index.metadata import IndexMetadata
 
 DOCIDS_A_CALL = 65536
+MEAN_OF = 100_000
 
 
 class Index:
@@ -107,6 +110,20 @@ class Index:
                 raise IndexingError(f"the index {self.path} has no vector of document {docid}.")
             rows[row] = vector
         return rows
+
+    @cached_property
+    def mean_vector(self) -> np.ndarray:
+        """The mean document vector, `[dimension] float32`; zeros if there are none.
+
+        As indexing recorded it; of an index that does not say, the mean of up to 100,000 vectors
+        spread evenly over it, computed once.
+        """
+        metadata = IndexMetadata.from_user_data(self.metadata, str(self.path))
+        recorded = metadata.mean_vector if metadata else None
+        if recorded is not None and np.isfinite(recorded).all():
+            return recorded
+        packed = self.java.meanVector(MEAN_OF)
+        return np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
 
     def close(self) -> None:
         """Close; searches that are under way end first."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from hypserini import jvm
 from hypserini.errors import ModelError
 from hypserini.index.reader import Index
 from hypserini.search.filters import Filter, java_of
+
+if TYPE_CHECKING:
+    from hypserini.search.graph import GraphOptions
 
 BLOCK = 1024
 
@@ -34,6 +38,7 @@ class Candidates:
         self._java = java
         self._open = True
         self._queries = queries
+        self._first_query = 0
         self.vectors = self._tensor(java.vectors(), (block, index.dimension))
         self.ordinals = jvm.shared_array(java.docs(), (block,), np.dtype("=i4"))
         self.scores = self._tensor(java.scores(), (queries, block))
@@ -66,8 +71,9 @@ class Candidates:
             if error.classname != "io.hypserini.NotANumber":
                 raise
             query, _, docid = str(error.innermessage).partition(" ")
+            number = self._first_query + int(query) + 1
             raise ModelError(
-                f"the score of document {docid} for query number {int(query) + 1} of the batch is"
+                f"the score of document {docid} for query number {number} of the batch is"
                 " not a number: check the model's weights and the index's vectors."
             ) from None
 
@@ -152,3 +158,107 @@ class DocList(Candidates):
         java = doc_list(index.java, queries, k, block, jvm.pack(docids))
         super().__init__(java, index, queries, block)
         self.missing: list[int] = list(java.missing())
+
+
+class Nearest(Candidates):
+    """Hands out, each time, the unseen documents nearest to a direction: tangent search, one query.
+
+    Args:
+        index: An opened index.
+        k: Documents kept.
+        block: Documents handed out at once, at most.
+        filter: Leaves out all other documents.
+        position: The query's place in its batch, for errors.
+
+    Attributes:
+        direction: `[dim] float32`, to be filled before `fetch`.
+    """
+
+    def __init__(
+        self, index: Index, k: int, block: int, filter: Filter | None = None, position: int = 0
+    ) -> None:
+        if min(k, block) < 1:
+            raise ValueError(f"k ({k}) and block ({block}) must be at least 1")
+        nearest = jvm.java_class("io.hypserini.Nearest")
+        super().__init__(nearest(index.java, k, block, java_of(filter)), index, 1, block)
+        self._first_query = position
+        self.direction = self._tensor(self._java.direction(), (index.dimension,))
+
+    def fetch(self, count: int, ef: int) -> int:
+        """Hand out the up to `count` unseen documents with the largest inner products.
+
+        Args:
+            count: How many, at most a block.
+            ef: Documents that the vector search keeps while it looks for them.
+
+        Returns:
+            How many there are; 0 when every document was handed out.
+        """
+        self._java.fetch(count, ef)
+        return self.next()
+
+    def entered(self) -> int:
+        """How many of the documents accepted last are among the best k now."""
+        return int(self._java.entered(0))
+
+    def best_point(self, few: int) -> torch.Tensor:
+        """The mean vector of the best few documents, `[dim] float32`; `direction` is spent."""
+        self._java.bestPoint(few)
+        return self.direction.clone()
+
+
+class GraphWalk(Candidates):
+    """Hands out what a walk over the graph meets, round by round, for one query.
+
+    Args:
+        index: An opened index.
+        k: Documents kept.
+        block: Documents handed out at once, at most.
+        options: How to walk; all of its numbers but `max_scored` are given.
+        filter: Leaves out all other documents.
+        position: The query's place in its batch, for errors.
+
+    Attributes:
+        direction: `[dim] float32`, to be filled before `enter_nearest`.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        k: int,
+        block: int,
+        options: GraphOptions,
+        filter: Filter | None = None,
+        position: int = 0,
+    ) -> None:
+        walk = jvm.java_class("io.hypserini.GraphWalk")(
+            *(index.java, k, block, java_of(filter)),
+            *(options.ncandidates, options.max_iter),
+            options.patience if options.early_stop else 0,
+            sys.maxsize if options.max_scored is None else options.max_scored,
+            options.frontier == "new",
+        )
+        super().__init__(walk, index, 1, block)
+        self._first_query = position
+        self.direction = self._tensor(self._java.direction(), (index.dimension,))
+
+    @property
+    def entries(self) -> int:
+        """How many documents the walk enters at."""
+        return int(self._java.entries())
+
+    def enter_random(self, count: int, seed: int) -> None:
+        """Enter at `count` documents drawn by chance."""
+        self._java.enterRandom(count, seed)
+
+    def enter_layer(self, most: int) -> None:
+        """Enter at all nodes of the lowest layer that has at most so many."""
+        self._java.enterLayer(most)
+
+    def enter_text(self, text: str, count: int, filter: Filter | None) -> None:
+        """Enter at the `count` best documents for a text by BM25."""
+        self._java.enterText(jvm.pack([text]), count, java_of(filter))
+
+    def enter_nearest(self, count: int, ef: int) -> None:
+        """Enter at the `count` documents nearest to `direction`."""
+        self._java.enterNearest(count, ef)

@@ -46,5 +46,6 @@ def search_exhaustively(
         rounds=cost.rounds,
         fetch_ms=cost.fetch_ms / queries,
         score_ms=cost.score_ms / queries,
+        mode="exhaustive",
     )
     return [Hits.of(one, replace(each)) for one in ranked]

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hypserini.search.auto import AutoOptions, search_automatically
 from hypserini.search.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.graph import GraphOptions, search_by_graph
 from hypserini.search.ranking import Hits
 from hypserini.search.rerank import RerankOptions, rerank
+from hypserini.search.tangent import TangentOptions, search_by_tangents
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,10 @@ class Mode:
 
 
 MODES: dict[str, Mode] = {
+    "auto": Mode(AutoOptions, search_automatically),
     "exhaustive": Mode(ExhaustiveOptions, search_exhaustively),
+    "tangent": Mode(TangentOptions, search_by_tangents),
+    "graph": Mode(GraphOptions, search_by_graph),
     "rerank": Mode(RerankOptions, rerank),
 }
 

@@ -27,6 +27,7 @@ class Cost:
         encode_ms: Milliseconds of encoding the query; 0 when its q-net was given.
         fetch_ms: Milliseconds of finding candidates, reading vectors and keeping the best.
         score_ms: Milliseconds of the q-net: scores and gradients.
+        mode: How it was searched: `exhaustive`, `tangent`, `graph`...
     """
 
     evaluations: int = 0
@@ -34,6 +35,12 @@ class Cost:
     encode_ms: float = 0.0
     fetch_ms: float = 0.0
     score_ms: float = 0.0
+    mode: str = ""
+
+    @property
+    def total_ms(self) -> float:
+        """All milliseconds together."""
+        return self.encode_ms + self.fetch_ms + self.score_ms
 
 
 class Hits(list[Hit]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 
 import torch
 
@@ -29,6 +30,12 @@ class QNetScorer:
     ) -> None:
         self.q_net = q_net.to(device=device, dtype=dtype)
 
+    def only(self, q_net: QNet) -> QNetScorer:
+        """A scorer for some of its q-nets, which are where they belong already."""
+        one = copy(self)
+        one.q_net = q_net
+        return one
+
     @property
     def device(self) -> torch.device:
         """Where the scores are computed."""
@@ -46,12 +53,23 @@ TILE = 64
 """Rows that a matrix product computes alike."""
 
 
+def score_block(candidates: Candidates, scorer: QNetScorer, n: int) -> float:
+    """Score the `n` documents that candidates handed out; returns the milliseconds it took.
+
+    A block that is not full is scored up to the next multiple of `TILE`, whatever lies there: a
+    product rounds the rows of an odd remainder differently, and equal documents would no longer
+    tie.
+    """
+    before = time.perf_counter()
+    rows = min(-(-n // TILE) * TILE, len(candidates.vectors))
+    scorer(candidates.vectors[:rows], candidates.scores[:, :rows])
+    return (time.perf_counter() - before) * 1e3
+
+
 def drive(candidates: Candidates, scorer: QNetScorer) -> Cost:
     """Run a search: score what the candidates hand out until they have enough.
 
-    This loop is every kind of search; what is handed out next is the candidates' affair. A block
-    that is not full is scored up to the next multiple of `TILE`, whatever lies there: a product
-    rounds the rows of an odd remainder differently, and equal documents would no longer tie.
+    This loop is every kind of search; what is handed out next is the candidates' affair.
 
     Returns:
         The cost of the whole batch.
@@ -59,10 +77,7 @@ def drive(candidates: Candidates, scorer: QNetScorer) -> Cost:
     cost = Cost()
     started = time.perf_counter()
     while n := candidates.next():
-        rows = min(-(-n // TILE) * TILE, len(candidates.vectors))
-        before = time.perf_counter()
-        scorer(candidates.vectors[:rows], candidates.scores[:, :rows])
-        cost.score_ms += (time.perf_counter() - before) * 1e3
+        cost.score_ms += score_block(candidates, scorer, n)
         candidates.accept(n)
         cost.evaluations += n
         cost.rounds += 1

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
@@ -18,7 +19,7 @@ from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.modeling import QNet, load_model
 from hypserini.search.batch import QueryBatch
-from hypserini.search.filters import Filter
+from hypserini.search.filters import Filter, make_filter
 from hypserini.search.first_stage import AnyHit, GivenRankings, docids_of
 from hypserini.search.modes import mode_named
 from hypserini.search.ranking import Hit, Hits
@@ -92,7 +93,7 @@ class LuceneHypencoderSearcher:
         dtype: str = "float32",
         max_length: int | None = None,
         batch_size: int = TOPICS_IN_A_BATCH,
-        mode: str = "exhaustive",
+        mode: str = "auto",
         options: Any = None,
     ) -> None:
         mode_named(mode)
@@ -157,7 +158,7 @@ class LuceneHypencoderSearcher:
         *,
         mode: str | None = None,
         options: Any = None,
-        filter: Filter | None = None,
+        filter: str | Path | Iterable[str] | Filter | None = None,
     ) -> Iterator[tuple[str, Hits]]:
         """Search with each query; hands out each ranking when it is ready, in input order.
 
@@ -168,7 +169,8 @@ class LuceneHypencoderSearcher:
             threads: Batches of queries that are searched side by side.
             mode: How to search; by default the searcher's.
             options: The mode's options; by default the searcher's, or the mode's defaults.
-            filter: Return only these documents.
+            filter: Return only these documents: a query in Lucene's syntax over the text fields,
+                docids, a file with a docid a line, or a `Filter`.
         """
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries but {len(qids)} ids")
@@ -178,10 +180,11 @@ class LuceneHypencoderSearcher:
         if options is None:
             same = mode in (None, self.mode)
             options = self.options if same and self.options is not None else chosen.options()
+        wanted = make_filter(self.index, filter)
 
         def search(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[Hits]:
             prepared, scorer, encode_ms = self._prepare(batch, batch_qids)
-            rankings = chosen.search(self.index, prepared, k, scorer, options, filter)
+            rankings = chosen.search(self.index, prepared, k, scorer, options, wanted)
             for hits in rankings:
                 hits.cost.encode_ms = encode_ms / len(batch)
             return rankings

@@ -24,6 +24,8 @@ final class GraphSegment {
   final FloatVectorValues values;
   /** Null where the field has none: a flat field, or a segment too small for one. */
   final HnswGraph graph;
+  /** Null where there is no graph. */
+  final BackLinks back;
   final int size;
   /** Vectors that may be returned. */
   final int acceptedCount;
@@ -36,7 +38,11 @@ final class GraphSegment {
   private int seenCount;
 
   private GraphSegment(
-      LeafReaderContext leaf, FloatVectorValues values, Filter filter, int ordinalBase)
+      Index index,
+      LeafReaderContext leaf,
+      FloatVectorValues values,
+      Filter filter,
+      int ordinalBase)
       throws IOException {
     this.values = values;
     this.size = values.size();
@@ -45,6 +51,7 @@ final class GraphSegment {
     this.ordinalBase = ordinalBase;
     this.seen = new FixedBitSet(size);
     this.graph = graphOf(leaf.reader());
+    this.back = graph == null ? null : index.backLinks(leaf.ord, graph, size);
     int count = size;
     if (accepted != null) {
       count = 0;
@@ -56,12 +63,12 @@ final class GraphSegment {
   }
 
   /** Null if the segment has no vectors. */
-  static GraphSegment of(LeafReaderContext leaf, Filter filter, int ordinalBase)
+  static GraphSegment of(Index index, LeafReaderContext leaf, Filter filter, int ordinalBase)
       throws IOException {
     FloatVectorValues values = leaf.reader().getFloatVectorValues(Fields.VECTOR);
     return values == null || values.size() == 0
         ? null
-        : new GraphSegment(leaf, values, filter, ordinalBase);
+        : new GraphSegment(index, leaf, values, filter, ordinalBase);
   }
 
   private static HnswGraph graphOf(LeafReader reader) throws IOException {
@@ -99,6 +106,25 @@ final class GraphSegment {
 
   int doc(int ordinal) {
     return docBase + LuceneLine.ordToDoc(values, ordinal);
+  }
+
+  /** The ordinal of a document's vector, or -1 if it has none here. */
+  int ordinalOf(int doc) {
+    int local = doc - docBase;
+    int high = Math.min(local, size - 1); // an ordinal is never above its document
+    for (int low = 0; low <= high; ) {
+      int middle = (low + high) >>> 1;
+      int at = LuceneLine.ordToDoc(values, middle);
+      if (at == local) {
+        return middle;
+      }
+      if (at < local) {
+        low = middle + 1;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return -1;
   }
 
   /** The array is shared and overwritten by the next call. */

@@ -18,7 +18,7 @@ final class GraphSegments {
     int base = 0;
     int accepted = 0;
     for (LeafReaderContext leaf : index.reader().leaves()) {
-      GraphSegment segment = GraphSegment.of(leaf, filter, base);
+      GraphSegment segment = GraphSegment.of(index, leaf, filter, base);
       if (segment != null) {
         all.add(segment);
         base += segment.size;
@@ -41,6 +41,17 @@ final class GraphSegments {
       }
     }
     return all.get(low);
+  }
+
+  /** The number of a document's vector, or -1 if it has none. */
+  int numberOf(int doc) {
+    for (GraphSegment segment : all) {
+      int ordinal = segment.ordinalOf(doc);
+      if (ordinal >= 0) {
+        return segment.ordinalBase + ordinal;
+      }
+    }
+    return -1;
   }
 
   /** Copies a vector and its document's number into a row. */

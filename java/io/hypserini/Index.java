@@ -2,9 +2,13 @@ package io.hypserini;
 
 import java.io.Closeable;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.FloatVectorValues;
@@ -17,6 +21,7 @@ import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.hnsw.HnswGraph;
 
 /**
  * An opened index: one reader, at one commit. Thread safe.
@@ -28,6 +33,7 @@ public final class Index implements Closeable {
   private final DirectoryReader reader;
   private final VectorShape shape; // null if no segment has float vectors
   private final BufferPool buffers = new BufferPool();
+  private final Map<Integer, BackLinks> backLinks = new HashMap<>(); // by segment
 
   public Index(byte[] path) throws IOException {
     directory = FSDirectory.open(Path.of(Texts.single(path)));
@@ -46,6 +52,18 @@ public final class Index implements Closeable {
 
   BufferPool buffers() {
     return buffers;
+  }
+
+  /** The links of a segment's graph, made when they are first asked for. */
+  BackLinks backLinks(int segment, HnswGraph graph, int size) throws IOException {
+    synchronized (backLinks) {
+      BackLinks links = backLinks.get(segment);
+      if (links == null) {
+        links = BackLinks.of(graph, size);
+        backLinks.put(segment, links);
+      }
+      return links;
+    }
   }
 
   /** 0 if no document has a vector. */
@@ -140,6 +158,30 @@ public final class Index implements Closeable {
     LeafReader segment = leaf.reader();
     float[] vector = LuceneLine.vectorOf(segment, Fields.VECTOR, doc - leaf.docBase);
     return vector == null ? null : vector.clone();
+  }
+
+  /** The mean of up to {@code most} vectors spread evenly, as little-endian float32. */
+  public byte[] meanVector(int most) throws IOException {
+    GraphSegments segments = new GraphSegments(this, null);
+    double[] sum = new double[dimension()];
+    long count = 0;
+    int step = Math.max(1, Math.ceilDiv(segments.size, Math.max(1, most)));
+    for (GraphSegment segment : segments.all) {
+      for (int ordinal = 0; ordinal < segment.size; ordinal += step) {
+        if (segment.accepts(ordinal)) {
+          float[] vector = segment.vector(ordinal);
+          for (int i = 0; i < sum.length; i++) {
+            sum[i] += vector[i];
+          }
+          count++;
+        }
+      }
+    }
+    ByteBuffer mean = ByteBuffer.allocate(4 * sum.length).order(ByteOrder.LITTLE_ENDIAN);
+    for (double total : sum) {
+      mean.putFloat((float) (total / Math.max(1, count)));
+    }
+    return mean.array();
   }
 
   /** Files stay mapped until the last {@link Candidates} over this index is closed too. */

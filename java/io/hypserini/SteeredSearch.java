@@ -2,26 +2,36 @@ package io.hypserini;
 
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.util.FixedBitSet;
 import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.hnsw.NeighborQueue;
 
 /**
- * Finds the unseen vectors with the largest inner products with a direction, over all segments.
+ * Finds the unseen vectors with the largest inner products with a direction, over all segments,
+ * several times with changing directions.
  *
- * <p>In a graph by best-first search: greedily down to its lowest level, then from the best
- * unexpanded node on, until it is worse than all of the {@code ef} best that count. Seen and
- * unaccepted nodes do not count, but lead on. Lucene's own searcher does the same by the similarity
- * that the graph was built with; a graph built by L2 serves inner products better than one built by
- * them, which is why this one exists. Without a graph, or where so few count that looking at all of
- * them is cheaper, exactly.
+ * <p>In a graph by best-first search: from nodes of an upper level, always on from the best
+ * unexpanded node, until it is worse than all of the {@code ef} best that count. Seen and unaccepted
+ * nodes do not count, but lead on. Lucene's own searcher does the same by the similarity that the
+ * graph was built with; a graph built by L2 serves inner products better than one built by them,
+ * which is why this one exists. Without a graph, or where so few count that looking at all of them
+ * is cheaper, exactly.
+ *
+ * <p>What the first search of a segment keeps is its pool. Directions change little, so the next
+ * searches rank the pool anew and go on from it, which is much cheaper than another wide search.
  */
 final class SteeredSearch {
   /** Vectors that a search in a graph looks at for each that it keeps, roughly. */
   private static final int LOOKS = 8;
 
+  /** Nodes of an upper level that are looked at, at most, unless the highest has more. */
+  private static final int ENTRIES = 1024;
+
   private final GraphSegments segments;
+  private final Map<GraphSegment, int[]> pools = new HashMap<>();
   private final NeighborQueue frontier = new NeighborQueue(256, true);
   private FixedBitSet visited = new FixedBitSet(0);
 
@@ -29,7 +39,10 @@ final class SteeredSearch {
     this.segments = segments;
   }
 
-  /** The numbers of up to {@code count} vectors, ascending, which are marked as seen. */
+  /**
+   * The numbers of the nearest vectors, ascending, which are marked as seen. There are fewer than
+   * {@code count} only if no others are left.
+   */
   int[] nearest(float[] direction, int count, int ef) throws IOException {
     NeighborQueue merged = new NeighborQueue(Math.max(1, count), false);
     if (count > 0) {
@@ -72,17 +85,26 @@ final class SteeredSearch {
     }
   }
 
+  /** The best {@code ef} that count, the worst on top; at least {@code wanted}. */
   private NeighborQueue search(GraphSegment segment, float[] direction, int wanted, int ef)
       throws IOException {
-    long looks = (long) LOOKS * ef * segment.size / Math.max(1, segment.unseenCount());
-    if (segment.graph != null && looks < segment.acceptedCount) {
-      NeighborQueue found = walk(segment, direction, ef);
-      if (found.size() >= wanted) {
-        return found;
-      }
-      // What counts does not hang together: look at all of it.
+    int[] pool = pools.get(segment);
+    NeighborQueue found = null;
+    if (pool != null) {
+      found = walk(segment, direction, ef, pool);
+    } else if (segment.graph != null && looks(segment, ef) < segment.acceptedCount) {
+      found = walk(segment, direction, ef, entries(segment, direction, ef));
     }
-    return scan(segment, direction, ef);
+    if (found == null || found.size() < wanted) {
+      // No graph, or what counts does not hang together: look at all of it.
+      found = scan(segment, direction, ef);
+    }
+    pools.put(segment, join(pool, found.nodes()));
+    return found;
+  }
+
+  private static long looks(GraphSegment segment, int ef) {
+    return (long) LOOKS * ef * segment.size / Math.max(1, segment.unseenCount());
   }
 
   private NeighborQueue scan(GraphSegment segment, float[] direction, int ef) throws IOException {
@@ -95,26 +117,47 @@ final class SteeredSearch {
     return best;
   }
 
-  private NeighborQueue walk(GraphSegment segment, float[] direction, int ef) throws IOException {
-    HnswGraph graph = segment.graph;
-    clearVisited(segment.size);
+  private NeighborQueue walk(GraphSegment segment, float[] direction, int ef, int[] entries)
+      throws IOException {
+    visited = FixedBitSet.ensureCapacity(visited, segment.size);
+    visited.clear(0, visited.length());
     frontier.clear();
     NeighborQueue best = new NeighborQueue(ef, false);
-    int entry = descend(segment, direction);
-    visited.set(entry);
-    meet(segment, entry, segment.product(direction, entry), best);
-    while (frontier.size() > 0 && !(best.size() >= ef && frontier.topScore() < best.topScore())) {
-      graph.seek(0, frontier.pop());
-      for (int node; (node = graph.nextNeighbor()) != DocIdSetIterator.NO_MORE_DOCS; ) {
-        if (!visited.getAndSet(node)) {
-          float score = segment.product(direction, node);
-          if (best.size() < ef || score > best.topScore()) {
-            meet(segment, node, score, best);
-          }
-        }
+    for (int node : entries) {
+      if (!visited.getAndSet(node)) {
+        meet(segment, node, segment.product(direction, node), best);
       }
     }
+    while (segment.graph != null
+        && frontier.size() > 0
+        && !(best.size() >= ef && frontier.topScore() < best.topScore())) {
+      expand(segment, frontier.pop(), direction, ef, best);
+    }
     return best;
+  }
+
+  private void expand(
+      GraphSegment segment, int at, float[] direction, int ef, NeighborQueue best)
+      throws IOException {
+    segment.graph.seek(0, at);
+    for (int node; (node = segment.graph.nextNeighbor()) != DocIdSetIterator.NO_MORE_DOCS; ) {
+      visit(segment, node, direction, ef, best);
+    }
+    BackLinks back = segment.back;
+    for (int link = back.first(at); link != BackLinks.NONE; link = back.next(link)) {
+      visit(segment, back.target(link), direction, ef, best);
+    }
+  }
+
+  private void visit(
+      GraphSegment segment, int node, float[] direction, int ef, NeighborQueue best)
+      throws IOException {
+    if (!visited.getAndSet(node)) {
+      float score = segment.product(direction, node);
+      if (best.size() < ef || score > best.topScore()) {
+        meet(segment, node, score, best);
+      }
+    }
   }
 
   private void meet(GraphSegment segment, int node, float score, NeighborQueue best) {
@@ -124,32 +167,35 @@ final class SteeredSearch {
     }
   }
 
-  private int descend(GraphSegment segment, float[] direction) throws IOException {
+  /**
+   * The best nodes of the lowest level that has not too many. Several entries, not one: documents
+   * that are nearly equal, of which collections are full, make islands that few edges lead to.
+   */
+  private static int[] entries(GraphSegment segment, float[] direction, int ef)
+      throws IOException {
     HnswGraph graph = segment.graph;
-    int at = graph.entryNode();
-    float score = segment.product(direction, at);
-    for (int level = graph.numLevels() - 1; level > 0; level--) {
-      for (boolean moved = true; moved; ) {
-        moved = false;
-        graph.seek(level, at);
-        for (int node; (node = graph.nextNeighbor()) != DocIdSetIterator.NO_MORE_DOCS; ) {
-          float other = segment.product(direction, node);
-          if (other > score) {
-            at = node;
-            score = other;
-            moved = true;
-          }
-        }
-      }
+    int level = graph.numLevels() - 1;
+    while (level > 1 && graph.getNodesOnLevel(level - 1).size() <= ENTRIES) {
+      level--;
     }
-    return at;
+    if (level == 0) {
+      return new int[] {graph.entryNode()};
+    }
+    NeighborQueue best = new NeighborQueue(Math.max(1, ef / 4), false);
+    HnswGraph.NodesIterator nodes = graph.getNodesOnLevel(level);
+    while (nodes.hasNext()) {
+      int node = nodes.nextInt();
+      best.insertWithOverflow(node, segment.product(direction, node));
+    }
+    return best.nodes();
   }
 
-  private void clearVisited(int size) {
-    if (visited.length() < size) {
-      visited = new FixedBitSet(size);
-    } else {
-      visited.clear(0, visited.length());
+  private static int[] join(int[] some, int[] others) {
+    if (some == null) {
+      return others;
     }
+    int[] joined = Arrays.copyOf(some, some.length + others.length);
+    System.arraycopy(others, 0, joined, some.length, others.length);
+    return joined;
   }
 }

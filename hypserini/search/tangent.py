@@ -1,0 +1,131 @@
+"""Tangent search: the gradient of a q-net steers Lucene's vector search to what it will like.
+
+A trained q-net is nearly linear over a corpus, so that its gradient, used as a query vector, orders
+documents almost as the q-net does. The gradient at the corpus' mean vector tells where to look
+first; the nearest unseen documents are scored by the q-net; the gradient is taken again at the best
+found, and so on until the best k no longer change.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+
+from hypserini.index.reader import Index
+from hypserini.modeling import QNet
+from hypserini.search.batch import QueryBatch
+from hypserini.search.candidates import Nearest
+from hypserini.search.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.filters import Filter, count_searched
+from hypserini.search.ranking import Cost, Hits
+from hypserini.search.scorer import TILE, QNetScorer, score_block
+
+
+@dataclass(frozen=True, slots=True)
+class TangentOptions:
+    """How far a tangent search goes; what is None follows k.
+
+    Attributes:
+        fetch: Documents scored a round.
+        rounds: Rounds at most.
+        ef: Documents kept by the vector search of the first round, from which the next rounds go
+            on: more find what is nearest more surely.
+        max_scored: Documents scored a query, at most. As many as there are: exhaustive search.
+        stable: The share of the best k that a round may still change to be the last.
+        few: The next gradient is taken at the mean of so many best documents; by default k.
+    """
+
+    fetch: int | None = None
+    rounds: int | None = None
+    ef: int | None = None
+    max_scored: int | None = None
+    stable: float = 0.0
+    few: int | None = None
+
+    def follow(self, k: int) -> Plan:
+        """The numbers for `k` hits."""
+        fetch = self.fetch or max(math.ceil(25 * math.sqrt(k)), k)
+        rounds = self.rounds or 3
+        return Plan(
+            fetch=fetch,
+            rounds=rounds,
+            ef=max(fetch, self.ef or math.ceil(600 * math.sqrt(k))),
+            max_scored=self.max_scored or fetch * rounds,
+            stable=int(self.stable * k),
+            few=self.few or max(k, 16),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The numbers of a search for a certain k; as in `TangentOptions`, `stable` in documents."""
+
+    fetch: int
+    rounds: int
+    ef: int
+    max_scored: int
+    stable: int
+    few: int
+
+
+def search_by_tangents(
+    index: Index,
+    batch: QueryBatch,
+    k: int,
+    scorer: QNetScorer,
+    options: TangentOptions,
+    filter: Filter | None = None,
+) -> list[Hits]:
+    """Rank the documents that tangent search finds for each query of a batch.
+
+    A budget that covers all documents that may be returned makes it exhaustive and exact.
+    """
+    plan = options.follow(k)
+    if plan.max_scored >= count_searched(index, filter):
+        return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
+    mean = torch.from_numpy(index.mean_vector)
+    return [
+        _search(index, q_net, k, scorer, plan, mean, filter, position)
+        for position, q_net in enumerate(scorer.q_net)
+    ]
+
+
+def _search(
+    index: Index,
+    q_net: QNet,
+    k: int,
+    scorer: QNetScorer,
+    plan: Plan,
+    mean: torch.Tensor,
+    filter: Filter | None,
+    position: int,
+) -> Hits:
+    scorer = scorer.only(q_net)
+    cost = Cost(mode="tangent")
+    started = time.perf_counter()
+    block = -(-min(plan.fetch, plan.max_scored) // TILE) * TILE
+    with Nearest(index, max(k, plan.few), block, filter, position) as nearest:
+        point = mean
+        for _ in range(plan.rounds):
+            before = time.perf_counter()
+            nearest.direction[:] = q_net.gradient(point.unsqueeze(0))[0, 0]
+            cost.score_ms += (time.perf_counter() - before) * 1e3
+            count = min(plan.fetch, plan.max_scored - cost.evaluations)
+            # The first search is wide; the next ones rank what it kept anew and go on from there.
+            n = nearest.fetch(count, 2 * count if cost.rounds else plan.ef)
+            if not n:
+                break
+            cost.score_ms += score_block(nearest, scorer, n)
+            nearest.accept(n)
+            cost.evaluations += n
+            cost.rounds += 1
+            if cost.evaluations >= plan.max_scored or nearest.entered() <= plan.stable:
+                break
+            point = nearest.best_point(plan.few)
+        hits = Hits.of(nearest.hits(0), cost)
+    del hits[k:]
+    cost.fetch_ms = (time.perf_counter() - started) * 1e3 - cost.score_ms
+    return hits
