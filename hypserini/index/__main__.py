@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypserini import cli, defaults
+from hypserini.errors import IndexingError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -24,6 +25,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH|NAME",
         help="a file or folder in Pyserini's JSON, BEIR's or TSV format, or a known name: "
         f"{', '.join(defaults.COLLECTIONS)} (default: {defaults.DEMO_COLLECTION.name})",
+    )
+    parser.add_argument(
+        "--vectors-from",
+        nargs="+",
+        metavar="PATH",
+        help="index vectors instead of encoding a collection: the folders that `python -m "
+        "hypserini.encode --collection` made, all shards; or dense collections of Pyserini and "
+        "Anserini (JSON lines, Parquet), flat Faiss indexes with docid, .npy with docids.txt",
     )
     parser.add_argument(
         "--collection-path",
@@ -69,6 +78,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Build the index that the flags ask for."""
+    if args.vectors_from:
+        index_from_vectors(args)
+        return
     known = defaults.COLLECTIONS.get(args.collection or defaults.DEMO_COLLECTION.name)
     model = args.model or defaults.default_model(known)
     index = args.index or str(_default_index(args.collection, known, model))
@@ -102,6 +114,39 @@ def run(args: argparse.Namespace) -> None:
     )
     seconds = time.perf_counter() - started
     print(f"{index}: {metadata.consumed:,} documents, model {metadata.model}, {seconds:.1f} s")
+
+
+def index_from_vectors(args: argparse.Namespace) -> None:
+    """Build an index from vectors that lie in files."""
+    for flag in ("collection", "collection_path", "fields", "max_length", "resume"):
+        if getattr(args, flag):
+            name = flag.replace("_", "-")
+            raise IndexingError(f"--{name} belongs to encoding: leave it out with --vectors-from.")
+    if not args.index:
+        raise IndexingError("--vectors-from needs --index, the folder to make.")
+
+    from hypserini.index.build import IndexOptions
+    from hypserini.index.from_vectors import index_vectors
+
+    options = IndexOptions(
+        vectors=args.vectors,
+        m=args.m,
+        ef_construction=args.ef_construction,
+        threads=args.threads,
+        optimize=args.optimize,
+    )
+    started = time.perf_counter()
+    built = index_vectors(
+        args.vectors_from,
+        args.index,
+        options,
+        model=args.model,
+        overwrite=args.overwrite,
+        progress=not args.quiet,
+    )
+    model = built.metadata.model if built.metadata else "unknown"
+    seconds = time.perf_counter() - started
+    print(f"{args.index}: {built.documents:,} documents, model {model}, {seconds:.1f} s")
 
 
 def _default_index(
