@@ -16,7 +16,7 @@ from hypserini.errors import OutputError
 from hypserini.files import atomic_folder
 
 FORMATS = ("jsonl", "parquet", "npy")
-MANIFEST = "vectors.json"
+MANIFEST = "vectors.manifest"  # not .json, which Anserini would read as a collection
 
 
 @dataclass(slots=True)

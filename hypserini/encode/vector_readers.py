@@ -94,7 +94,7 @@ def _find_readers(path: Path) -> Iterator[tuple[Path, _Reader]]:
         name = file.name.removesuffix(".gz")
         if name.endswith((".jsonl", ".json")):
             # Beside an array lie texts without vectors.
-            if name != MANIFEST and not (arrays and name == "documents.jsonl"):
+            if not (arrays and name == "documents.jsonl"):
                 yield file, _read_json
         elif name.endswith(".parquet"):
             yield file, _read_parquet

@@ -1,0 +1,60 @@
+"""Indexes that Anserini made from our vectors are searched as they are, in every mode."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hypserini import LuceneHypencoderSearcher, jar, jvm
+from hypserini.encode.__main__ import main as encode
+from hypserini.search.modes import MODES
+
+COLLECTIONS = {
+    "jsonl": "JsonDenseVectorCollection",
+    "parquet": "ParquetDenseVectorCollection",
+}
+
+
+@pytest.fixture(scope="module")
+def anserini_indexes(tmp_path_factory, collection: Path, tiny_model: Path) -> Path:
+    """A folder with hnsw and flat, made by Anserini's indexers from vectors that we exported."""
+    folder = tmp_path_factory.mktemp("anserini")
+    for kind, format in (("Hnsw", "jsonl"), ("Flat", "parquet")):
+        vectors = folder / format
+        flags = ["--collection", collection, "--model", tiny_model, "--format", format]
+        arguments = [*flags, "--output", vectors, "--device", "cpu", "--quiet"]
+        assert encode([*map(str, arguments)]) == 0
+        command = [jvm.find_jdk() / "bin" / "java", "--add-modules", "jdk.incubator.vector"]
+        command += ["-cp", jar.anserini_jar(), f"io.anserini.index.Index{kind}DenseVectors"]
+        command += ["-collection", COLLECTIONS[format], "-input", vectors]
+        command += ["-index", folder / kind.lower(), "-threads", 1]
+        subprocess.run([*map(str, command)], check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "flat"])
+@pytest.mark.parametrize("mode", MODES)
+def test_anserinis_indexes_are_searched_in_every_mode(
+    anserini_indexes: Path, index: Path, topics, tiny_model: Path, kind: str, mode: str
+) -> None:
+    queries, qids = list(topics.values()), list(topics)
+    with LuceneHypencoderSearcher(index, device="cpu") as searcher:
+        expected = searcher.batch_search(queries, qids, 20)
+    theirs = LuceneHypencoderSearcher(anserini_indexes / kind, str(tiny_model), device="cpu")
+    with theirs as searcher:
+        if mode == "rerank":
+            found = searcher.batch_rerank(queries, qids, expected)
+        else:
+            found = searcher.batch_search(queries, qids, 20, mode=mode)
+    shared = 0
+    for qid, hits in found.items():
+        scores = {hit.docid: hit.score for hit in expected[qid]}
+        assert len(hits) == 20
+        shared += sum(hit.docid in scores for hit in hits)
+        for hit in hits:
+            if hit.docid in scores:
+                assert hit.score == pytest.approx(scores[hit.docid], rel=2e-5, abs=2e-5)
+    least = 1.0 if mode in ("exhaustive", "rerank") else 0.5
+    assert shared >= least * 20 * len(topics)
