@@ -144,18 +144,25 @@ class DocList(Candidates):
         k: Documents kept of each query.
         block: Documents handed out at once.
         docids: The documents' ids, all different.
+        filter: Leaves out all other documents; they do not count as missing.
 
     Attributes:
         missing: Positions of the docids that no document with a vector has, ascending.
     """
 
     def __init__(
-        self, index: Index, queries: int, k: int, block: int, docids: Sequence[str]
+        self,
+        index: Index,
+        queries: int,
+        k: int,
+        block: int,
+        docids: Sequence[str],
+        filter: Filter | None = None,
     ) -> None:
         if min(queries, k, block) < 1:
             raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
         doc_list = jvm.java_class("io.hypserini.DocList")
-        java = doc_list(index.java, queries, k, block, jvm.pack(docids))
+        java = doc_list(index.java, queries, k, block, jvm.pack(docids), java_of(filter))
         super().__init__(java, index, queries, block)
         self.missing: list[int] = list(java.missing())
 

@@ -49,13 +49,9 @@ def rerank(
 ) -> list[Hits]:
     """Rank for each query the documents that the first stage gives for it.
 
-    Each score is the one that the exhaustive search gives. No text is read or encoded.
-
-    Raises:
-        ValueError: A filter is given: choose the documents by the first stage.
+    Each score is the one that the exhaustive search gives. No text is read or encoded. Under a
+    filter, documents that the index does not hold are dropped: nobody knows whether they match.
     """
-    if filter is not None:
-        raise ValueError("reranking takes no filter: choose the documents to rerank instead")
     rankings = options.first_stage.rankings(batch)
     return [
         _rerank_one(
@@ -63,20 +59,26 @@ def rerank(
             docids,
             k,
             QNetScorer(batch.q_net[query], device=scorer.device, dtype=batch.q_net.dtype),
-            options.drop_missing,
+            options.drop_missing or filter is not None,
+            filter,
         )
         for query, docids in enumerate(rankings)
     ]
 
 
 def _rerank_one(
-    index: Index, docids: list[str], k: int, scorer: QNetScorer, drop_missing: bool
+    index: Index,
+    docids: list[str],
+    k: int,
+    scorer: QNetScorer,
+    drop_missing: bool,
+    filter: Filter | None,
 ) -> Reranked:
     if not docids:
         return Reranked()
     most = ROWS_ON_CPU if scorer.device.type == "cpu" else ROWS_ON_GPU
     block = min(-(-len(docids) // TILE) * TILE, most)
-    with DocList(index, 1, k, block, docids) as candidates:
+    with DocList(index, 1, k, block, docids, filter) as candidates:
         cost = drive(candidates, scorer)
         hits = Hits.of(candidates.hits(0))
         missing = [docids[position] for position in candidates.missing]

@@ -98,6 +98,8 @@ def check_stages(args: argparse.Namespace) -> None:
         raise HypseriniError(
             "--rerank-run belongs to --topics: rerank a query's --first-stage bm25."
         )
+    if args.hybrid and getattr(args, "filter", None):
+        raise HypseriniError("--hybrid takes no --filter: BM25's hits would not be filtered.")
     if (args.k1 is None) != (args.b is None):
         raise HypseriniError("BM25 takes both --k1 and --b, or neither.")
 

@@ -15,6 +15,8 @@ from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
 from hypserini.search.bm25 import Bm25
 from hypserini.search.candidates import DocList
+from hypserini.search.first_stage import GivenRankings
+from hypserini.search.rerank import RerankOptions
 
 TOLERANCE = 1e-5  # a batch of q-nets and one alone are multiplied in another order
 
@@ -83,6 +85,15 @@ def test_unknown_documents_come_last_in_their_order_or_not_at_all(searcher, topi
     assert dropped.missing == hits.missing
     assert pairs(searcher.rerank(topics["1"], ["a", "b"])) == [("a", -1.0), ("b", -2.0)]
     assert searcher.rerank(topics["1"], []) == []
+
+
+def test_a_filter_leaves_out_documents_that_are_not_missing(searcher, topics) -> None:
+    options = RerankOptions(GivenRankings({"q": ["doc0001", "nowhere", "doc0002", "doc0003"]}))
+    few = ["doc0002", "doc0003", "doc0004"]
+    hits = searcher.search(topics["1"], 10, mode="rerank", options=options, filter=few)
+    assert {hit.docid for hit in hits} == {"doc0002", "doc0003"}
+    assert hits.missing == ["nowhere"]
+    assert hits.cost.evaluations == 2
 
 
 def test_a_docid_given_twice_counts_once_and_that_is_said(searcher, topics, caplog) -> None:

@@ -10,6 +10,7 @@ import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.PostingsEnum;
+import org.apache.lucene.index.ReaderUtil;
 import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.search.DocIdSetIterator;
@@ -31,18 +32,30 @@ public final class DocList extends Candidates {
   private FloatVectorValues values;
   private DocIdSetIterator documents;
 
-  /** @param docids the documents' ids, all different, as {@link Texts} */
-  public DocList(Index index, int queries, int k, int block, byte[] docids) throws IOException {
+  /**
+   * @param docids the documents' ids, all different, as {@link Texts}
+   * @param filter leaves out all other documents, which are not missing; null: none
+   */
+  public DocList(Index index, int queries, int k, int block, byte[] docids, Filter filter)
+      throws IOException {
     super(index, queries, k, block);
     leaves = index.reader().leaves();
     try {
       int[] docs = resolve(new Texts(docids));
       missing = IntStream.range(0, docs.length).filter(i -> docs[i] < 0).toArray();
-      found = Arrays.stream(docs).filter(doc -> doc >= 0).sorted().toArray();
+      found = Arrays.stream(docs).filter(doc -> accepts(filter, doc)).sorted().toArray();
     } catch (IOException | RuntimeException e) {
       close();
       throw e;
     }
+  }
+
+  private boolean accepts(Filter filter, int doc) {
+    if (doc < 0 || filter == null) {
+      return doc >= 0;
+    }
+    LeafReaderContext context = leaves.get(ReaderUtil.subIndex(doc, leaves));
+    return Filter.accepted(context, filter).get(doc - context.docBase);
   }
 
   /** Positions of the given docids that no live document with a vector has, ascending. */
