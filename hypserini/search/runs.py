@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from gzip import BadGzipFile
 from pathlib import Path
@@ -37,7 +37,7 @@ class RunWriter:
         file: an open text file.
         format: "trec" (`qid Q0 docid rank score tag`, scores with six digits, as Pyserini),
             "msmarco" (`qid docid rank`, tab-separated), or "json" (a line a topic: `qid`, `query`
-            where it is known, `hits` with `docid`, `rank`, `score`).
+            where it is known, `hits` with `docid`, `rank`, `score`, and `contents` if asked for).
         tag: the run's name in TREC runs.
     """
 
@@ -48,28 +48,40 @@ class RunWriter:
             raise RunError(f"the tag {tag!r} is empty or contains white space: choose another.")
         self._file = file
         self._format = format
-        self._tag = tag
+        self.tag = tag
 
-    def write(self, qid: str, hits: Iterable[Hit | tuple[str, float]], query: str = "") -> None:
+    def write(
+        self,
+        qid: str,
+        hits: Iterable[Hit | tuple[str, float]],
+        query: str = "",
+        contents: Callable[[str], str | None] | None = None,
+    ) -> None:
         """Write the hits of one topic, best first.
 
         Args:
             qid: the topic's id.
             hits: objects with `docid` and `score`, or pairs of them.
             query: the topic's text, kept in the JSON format alone.
+            contents: gives the text of a docid, for the JSON format; None leaves texts out.
         """
         pairs = [hit if isinstance(hit, tuple) else (hit.docid, hit.score) for hit in hits]
         if self._format == "json":
             record: dict[str, Any] = {"qid": qid, **({"query": query} if query else {})}
             record["hits"] = [
-                {"docid": docid, "rank": rank, "score": round(float(score), 6)}
+                {
+                    "docid": docid,
+                    "rank": rank,
+                    "score": round(float(score), 6),
+                    **({"contents": contents(docid)} if contents else {}),
+                }
                 for rank, (docid, score) in enumerate(pairs, 1)
             ]
             self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
             return
         for rank, (docid, score) in enumerate(pairs, 1):
             if self._format == "trec":
-                line = f"{qid} Q0 {docid} {rank} {score:.6f} {self._tag}\n"
+                line = f"{qid} Q0 {docid} {rank} {score:.6f} {self.tag}\n"
             else:
                 line = f"{qid}\t{docid}\t{rank}\n"
             self._file.write(line)
