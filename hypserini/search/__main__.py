@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from hypserini import cli, defaults
 from hypserini.errors import IndexingError, TopicsError
-from hypserini.search import flags, stages
+from hypserini.search import explain, flags, stages
 
 if TYPE_CHECKING:
-    from hypserini.search.searcher import Hit, LuceneHypencoderSearcher
+    from hypserini.search.searcher import Hits, LuceneHypencoderSearcher
     from hypserini.search.topics import Topics
 
 SNIPPET = 200
@@ -33,6 +33,11 @@ def build_parser() -> argparse.ArgumentParser:
         "dl19, dl20 and dev are short for the MS MARCO passage topics",
     )
     what.add_argument("--query", metavar="TEXT", help="print the hits of one query")
+    what.add_argument(
+        "--interactive",
+        action="store_true",
+        help="ask for queries, and print the hits of BM25 and of the q-nets side by side",
+    )
     parser.add_argument(
         "--index",
         metavar="FOLDER",
@@ -49,10 +54,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", metavar="FILE", help="the run (default: in runs/, by name)")
     parser.add_argument(
-        "--output-format", choices=["trec", "msmarco", "json"], default="trec", help="(trec)"
+        "--output-format",
+        choices=["trec", "msmarco", "json"],
+        default="trec",
+        help="json holds the texts, too (default: trec)",
     )
     parser.add_argument("--hits", type=cli.positive_int, help="a topic (default: 1000; 10 a query)")
-    parser.add_argument("--tag", default="hypserini", help="the run's tag (default: hypserini)")
+    parser.add_argument("--tag", help="the run's tag (default: hypserini- and the mode)")
     parser.add_argument(
         "--remove-query", action="store_true", help="drop the document whose id is the topic's"
     )
@@ -72,8 +80,12 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Search as the flags say."""
     stages.check_stages(args)
+    explain.check_flags(args)
     if args.query is not None:
         ask(args)
+        return
+    if args.interactive:
+        converse(args)
         return
     from hypserini.search.topics import load_topics
 
@@ -86,16 +98,24 @@ def run(args: argparse.Namespace) -> None:
     texts = dict(topics.items)
     # Opened before the model is loaded: a path that cannot be written costs no time.
     with (
-        write_run(output, args.output_format, tag=args.tag) as writer,
+        write_run(output, args.output_format, tag=args.tag or "hypserini") as writer,
         stages.Stages(args, index, topics) as around,
         open_searcher(args, index) as searcher,
     ):
+        k = (args.hits or 1000) + bool(args.remove_query)
+        told = explain.Explanation(args, searcher, topics, k)
+        for line in told.calibrate():
+            print(line)
         started = time.perf_counter()
         hits = 0
-        for qid, ranking in around.finish(search_topics(args, searcher, topics, around)):
-            writer.write(qid, ranking, texts[qid])
+        rankings = told.watch(search_topics(args, searcher, topics, around, k))
+        for qid, ranking in around.finish(rankings):
+            writer.tag = told.tag
+            writer.write(qid, ranking, texts[qid], searcher.contents)
             hits += len(ranking)
         seconds = time.perf_counter() - started
+        for line in told.lines():
+            print(line)
     around.report()
     print(f"{output}: {len(topics):,} topics, {hits:,} hits, {seconds:.1f} s")
 
@@ -146,17 +166,17 @@ def search_topics(
     searcher: LuceneHypencoderSearcher,
     topics: Topics,
     around: stages.Stages,
-) -> Iterator[tuple[str, list[Hit]]]:
+    k: int,
+) -> Iterator[tuple[str, Hits]]:
     """The rankings of all topics in order, under a progress bar."""
     from tqdm import tqdm
 
-    k = (args.hits or 1000) + bool(args.remove_query)
     qids = topics.qids
     with tqdm(total=len(qids), desc="searching", unit=" topics", disable=args.quiet) as bar:
+        how = {**around.search_options, "filter": args.filter}
         if args.encoded_queries:
-            rankings = search_encoded(args, searcher, qids, k, around.search_options)
+            rankings = search_encoded(args, searcher, qids, k, how)
         else:
-            how = around.search_options
             rankings = searcher.stream_search(topics.texts, qids, k, args.threads, **how)
         for qid, ranking in rankings:
             yield qid, ranking
@@ -169,7 +189,7 @@ def search_encoded(
     qids: list[str],
     k: int,
     how: dict[str, Any],
-) -> Iterator[tuple[str, list[Hit]]]:
+) -> Iterator[tuple[str, Hits]]:
     """The rankings of topics whose q-nets were saved; they are read a batch at a time."""
     from hypserini.encode.saved import SavedQNets
 
@@ -199,13 +219,39 @@ def ask(args: argparse.Namespace) -> None:
         open_searcher(args, index) as searcher,
     ):
         found = searcher.stream_search(
-            topics.texts, topics.qids, args.hits, **around.search_options
+            topics.texts, topics.qids, args.hits, filter=args.filter, **around.search_options
         )
         [(_, hits)] = around.finish(found)
         for rank, hit in enumerate(hits, start=1):
             document = searcher.doc(hit.docid)
             text = " ".join((document.contents() or "").split()) if document else ""
             print(f"{rank:3} {hit.score:10.4f}  {hit.docid}\n      {text[:SNIPPET]}")
+
+
+def converse(args: argparse.Namespace) -> None:
+    """Ask for queries until an empty line, and print what BM25 and the q-nets find."""
+    import shutil
+
+    from hypserini.search.bm25 import Bm25, Bm25Options
+    from hypserini.search.interactive import answer
+
+    index = find_index(args, None)
+    with (
+        Bm25(index, Bm25Options(args.k1, args.b, args.rm3)) as bm25,
+        open_searcher(args, index) as searcher,
+    ):
+        print(f"{index}: {searcher.num_docs:,} documents. An empty line ends.")
+        while query := read_query():
+            width = shutil.get_terminal_size().columns
+            print("\n".join(answer(searcher, bm25, query, args.hits or 5, width)))
+
+
+def read_query() -> str:
+    """A line from the terminal, or "" at its end."""
+    try:
+        return input("\n? ").strip()
+    except EOFError:
+        return ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

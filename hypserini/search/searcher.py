@@ -19,6 +19,7 @@ from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.modeling import QNet, load_model
 from hypserini.search.batch import QueryBatch
+from hypserini.search.calibration import calibrated
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.first_stage import AnyHit, GivenRankings, docids_of
 from hypserini.search.modes import mode_named
@@ -180,6 +181,7 @@ class LuceneHypencoderSearcher:
         if options is None:
             same = mode in (None, self.mode)
             options = self.options if same and self.options is not None else chosen.options()
+        options = calibrated(self, options, k)
         wanted = make_filter(self.index, filter)
 
         def search(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[Hits]:
@@ -235,6 +237,14 @@ class LuceneHypencoderSearcher:
         """The stored document of a docid, or None when the index does not hold it."""
         raw = self.index.raw(docid)
         return None if raw is None else StoredDocument(docid, raw)
+
+    def contents(self, docid: str) -> str | None:
+        """The text of a stored document; None when there is none, or the index stores no JSON."""
+        document = self.doc(docid)
+        try:
+            return document.contents() if document else None
+        except (ValueError, AttributeError):
+            return None
 
     def close(self) -> None:
         """Close the index."""

@@ -85,7 +85,7 @@ def check_stages(args: argparse.Namespace) -> None:
             raise HypseriniError(
                 "--rerank-run and --first-stage exclude each other: give one of them."
             )
-        if args.mode == "exhaustive":
+        if args.mode == "auto":
             args.mode = "rerank"  # the default: candidates say what is meant
         if args.mode != "rerank":
             flag = "--rerank-run" if args.rerank_run else "--first-stage"
@@ -94,6 +94,8 @@ def check_stages(args: argparse.Namespace) -> None:
         raise HypseriniError(
             "--mode rerank needs documents to rerank: give --rerank-run FILE or --first-stage bm25."
         )
+    if args.interactive and args.mode == "rerank":
+        raise HypseriniError("--interactive shows BM25 beside the q-nets: leave reranking out.")
     if args.rerank_run and args.query is not None:
         raise HypseriniError(
             "--rerank-run belongs to --topics: rerank a query's --first-stage bm25."

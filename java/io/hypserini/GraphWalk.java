@@ -177,7 +177,12 @@ public final class GraphWalk extends Candidates {
       pool.clear();
     }
     for (int row = 0; row < count; row++) {
-      pool.add(round[handed + row], score(row));
+      int number = round[handed + row];
+      GraphSegment segment = segments.of(number);
+      // Where all was met already, as in segments without a graph, nothing is to be expanded.
+      if (segment.graph != null && segment.unseenCount() > 0) {
+        pool.add(number, score(row));
+      }
       better |= score(row) > before;
     }
     handed += count;
@@ -196,9 +201,7 @@ public final class GraphWalk extends Candidates {
     for (int i = 0; !done && i < ncandidates && pool.size() > 0; i++) {
       int number = pool.pop();
       GraphSegment segment = segments.of(number);
-      if (segment.graph != null) {
-        expand(segment, number - segment.ordinalBase, true);
-      }
+      expand(segment, number - segment.ordinalBase, true);
     }
     return roundSize > 0;
   }
