@@ -46,8 +46,9 @@ def runs(tmp_path_factory, workload):
     with Bm25(index) as bm25, write_run(folder / "bm25.txt") as writer:
         for qid, hits in bm25.batch_search(topics.texts, topics.qids, 1000).items():
             writer.write(qid, hits)
-    assert search(workload, folder / "all.txt", "--hits", 100_000) == 0
-    assert search(workload, folder / "q-net.txt") == 0
+    exhaustive = ("--mode", "exhaustive")
+    assert search(workload, folder / "all.txt", *exhaustive, "--hits", 100_000) == 0
+    assert search(workload, folder / "q-net.txt", *exhaustive) == 0
     return folder
 
 
@@ -112,7 +113,7 @@ def test_the_depth_limits_what_is_reranked(workload, runs, tmp_path) -> None:
 def test_hybrids_equal_pyserinis_fusion_of_the_two_runs(
     workload, runs, tmp_path, ours: list[str], theirs: list[str]
 ) -> None:
-    assert search(workload, tmp_path / "ours", *ours) == 0
+    assert search(workload, tmp_path / "ours", *ours, "--mode", "exhaustive") == 0
     command = [sys.executable, "-m", "pyserini.fusion", *theirs, "--output", tmp_path / "theirs"]
     command += ["--runs", runs / "bm25.txt", runs / "q-net.txt"]
     subprocess.run([*map(str, command)], check=True, capture_output=True)
@@ -126,7 +127,7 @@ def test_hybrids_equal_pyserinis_fusion_of_the_two_runs(
 
 
 def test_normalized_interpolation_is_between_its_ends(workload, runs, tmp_path) -> None:
-    base = ("--hybrid", "interpolate", "--normalization", "--hits", 50)
+    base = ("--hybrid", "interpolate", "--normalization", "--hits", 50, "--mode", "exhaustive")
     assert search(workload, tmp_path / "words", *base, "--alpha", 1) == 0
     assert search(workload, tmp_path / "q-net", *base, "--alpha", 0) == 0
     bm25, everything = read_run(runs / "bm25.txt"), read_run(runs / "all.txt")
@@ -205,6 +206,7 @@ def test_an_unsorted_run_is_sorted_by_score_and_that_is_said(tmp_path, caplog) -
     [
         (["--mode", "rerank"], "--first-stage bm25"),
         (["--rerank-run", "x", "--first-stage", "bm25"], "exclude"),
+        (["--rerank-run", "x", "--mode", "exhaustive"], "belongs to --mode rerank"),
         (["--hybrid", "rrf", "--k1", "0.9"], "both --k1 and --b"),
         (["--rerank-run", "nowhere.txt"], "nowhere.txt does not exist"),
     ],
