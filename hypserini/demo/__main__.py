@@ -132,7 +132,7 @@ def _ask(
         for name, hits in (("q-net", q_net), ("BM25", words)):
             for rank, hit in enumerate(hits, 1):
                 label = name if rank == 1 else ""
-                print(f"  {label:<6} {hit.score:8.3f}  {_shorten(hit.docid, 60)}")
+                print(f"  {label:<6} {hit.score:8.3f}  {_end(hit.docid, 60)}")
                 print(f"  {'':<16} {_snippet(searcher, hit.docid)}")
 
 
@@ -140,11 +140,12 @@ def _snippet(searcher: LuceneHypencoderSearcher, docid: str) -> str:
     """The beginning of a document's text, without the lines that repeat its name."""
     document = searcher.doc(docid)
     contents = (document.contents() if document else None) or ""
-    return _shorten(" ".join(contents.split("\n", 2)[-1].split()), 60)
+    return textwrap.shorten(contents.split("\n", 2)[-1], 60, placeholder=" ...")
 
 
-def _shorten(text: str, width: int) -> str:
-    return textwrap.shorten(text, width, placeholder=" ...") or text[:width]
+def _end(docid: str, width: int) -> str:
+    """The end of a docid, where the name is, in at most `width` characters."""
+    return docid if len(docid) <= width else "..." + docid[3 - width :]
 
 
 def _evaluate(files: DemoFiles, name: str, searcher: LuceneHypencoderSearcher, bm25: Bm25) -> str:

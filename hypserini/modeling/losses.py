@@ -88,6 +88,7 @@ def cross_entropy(
     use_in_batch_negatives: bool = True,
     only_use_first_item: bool = False,
     use_query_embedding_representation: bool = False,
+    temperature: float = 1.0,
     scale: float = 1.0,
 ) -> Loss:
     """Cross-entropy of finding the query's first document, times `scale`; labels are not used.
@@ -97,7 +98,8 @@ def cross_entropy(
         only_use_first_item: then only among the first documents of all queries.
         use_query_embedding_representation: named in the paper's checkpoints, without effect there
             and here.
-        scale: a factor.
+        temperature: the scores are divided by it; cosines need one of about 0.04.
+        scale: a factor on the loss.
     """
     del use_query_embedding_representation
 
@@ -110,7 +112,7 @@ def cross_entropy(
         else:
             similarity, step = scores.all, scores.items
         target = torch.arange(len(similarity), device=similarity.device) * step
-        return scale * F.cross_entropy(similarity, target)
+        return scale * F.cross_entropy(similarity / temperature, target)
 
     return loss
 

@@ -11,7 +11,7 @@ from hypserini.modeling.bi_encoder import BiEncoder, BiEncoderConfig
 from hypserini.modeling.configuration import HypencoderConfig
 from hypserini.modeling.hypernetwork import Hypernetwork
 from hypserini.train.config import ModelSection, TrainingConfig
-from hypserini.train.initialization import begin_as_bi_encoder
+from hypserini.train.initialization import begin_as_bi_encoder, insert_identity_layers
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _from_base(section: ModelSection, lengths: dict[str, Any], source: str) -> D
             assert isinstance(model.query_encoder, Hypernetwork)
             begin_as_bi_encoder(model.query_encoder)
     elif section.model_type == "biencoder":
-        model = BiEncoder(BiEncoderConfig.from_base(base, **shared))
+        model = BiEncoder(BiEncoderConfig.from_base(base, normalize=section.normalize, **shared))
     else:
         raise TrainingError(
             f"{source}: model_type is {section.model_type!r}: use hypencoder or biencoder."
@@ -126,7 +126,17 @@ def _copy_transformer(pretrained: DualEncoder, model: DualEncoder) -> None:
                 "its width or kind is another."
             )
         transformer.load_state_dict(fitting, strict=False)
+        if _is_without_layers(pretrained.passage_encoder.transformer) and not (
+            _is_without_layers(transformer)
+        ):
+            insert_identity_layers(transformer)
+        if model.config.shared_encoder:
+            break
     logger.info("%d of %d tensors begin as those of %s.", len(fitting), len(own), pretrained.name)
+
+
+def _is_without_layers(transformer: Any) -> bool:
+    return getattr(transformer.config, "num_hidden_layers", None) == 0
 
 
 def _tokenizer(section: ModelSection, pretrained: DualEncoder | None) -> Any:

@@ -30,7 +30,9 @@ class ModelSection:
         base_config: the transformer's configuration, to train it from nothing.
         initial_weights: a folder or hub name whose model gives the transformer's first weights,
             as far as it has them; by default the `model_name_or_path` of the query encoder,
-            unless `base_config` is given.
+            unless `base_config` is given. Those of a BERT without layers go into a deeper one
+            that begins as it.
+        normalize: a bi-encoder's vectors get length 1, so that its scores are cosines.
         head_initialization: `paper`, or `bi-encoder` (see `initialization`).
         tokenizer_pretrained_model_name_or_path: by default where the transformer comes from.
     """
@@ -39,6 +41,7 @@ class ModelSection:
     checkpoint_path: str | None = None
     base_config: dict[str, Any] | None = None
     initial_weights: str | None = None
+    normalize: bool = False
     head_initialization: str = "paper"
     tokenizer_pretrained_model_name_or_path: str | None = None
     query_encoder_kwargs: dict[str, Any] = field(default_factory=dict)

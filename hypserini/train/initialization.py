@@ -1,4 +1,4 @@
-"""First weights of the hyper head with which a Hypencoder begins as a bi-encoder."""
+"""First weights with which a Hypencoder begins as a bi-encoder, and deep layers as none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from hypserini.modeling.hypernetwork import Hypernetwork
 OFFSET = 1.0
 """Added before each relu, so that at first nearly nothing falls below zero and it is linear."""
 
-OUTPUT_GAIN = 0.09
+OUTPUT_GAIN = 0.045
+
+VECTOR_SCALE = 0.3
+"""The length of the vectors behind inserted layers: short beside the q-net's normalised ones."""
 
 
 @torch.no_grad()
@@ -23,8 +26,8 @@ def begin_as_bi_encoder(head: Hypernetwork, gain: float = OUTPUT_GAIN) -> None:
     chance. Here every hidden block begins as `x = LN(x + OFFSET) + x` (base matrix 1, base vector
     OFFSET, little from the query), and the output weights as `w = gain P LN(relu(V h + OFFSET))`
     with an orthogonal V and its transpose P, which points where the query's mean token state h
-    does; so the score is nearly `h x` up to a factor. Learned queries get the std that gives small
-    attention logits: 1 where they are divided by sqrt(width), 0.1 where they are not.
+    does; so the score is nearly the cosine of h and x up to a factor. Learned queries get the std
+    that gives small attention logits: 1 where they are divided by sqrt(width), 0.1 where not.
 
     It needs `do_residual_on_last`, else the document vector itself never reaches the output, and
     hidden blocks as wide as the document vector; others begin with orthogonal base matrices.
@@ -55,7 +58,27 @@ def begin_as_bi_encoder(head: Hypernetwork, gain: float = OUTPUT_GAIN) -> None:
     nn.init.constant_(values.bias, OFFSET)
     if values.weight.shape == _linear(output).weight.shape:
         _linear(output).weight.copy_(gain * values.weight.t())
-    _linear(head.key_projections[last]).weight.mul_(0.3)
+    _linear(head.key_projections[last]).weight.mul_(0.05)
+
+
+@torch.no_grad()
+def insert_identity_layers(transformer: Any) -> None:
+    """Make a BERT that took its embeddings from one without layers begin as that one.
+
+    Each layer adds nothing at first: its two output projections are zero. The affine part of the
+    embeddings' layer norm moves to the last layer's, scaled, since between them it would be
+    normalised away. What comes out is that of the embeddings alone, times `VECTOR_SCALE`.
+    """
+    layers = transformer.encoder.layer
+    for layer in layers:
+        for output in (layer.attention.output.dense, layer.output.dense):
+            nn.init.zeros_(output.weight)
+            nn.init.zeros_(output.bias)
+    first, last = transformer.embeddings.LayerNorm, layers[-1].output.LayerNorm
+    last.weight.copy_(VECTOR_SCALE * first.weight)
+    last.bias.copy_(VECTOR_SCALE * first.bias)
+    nn.init.ones_(first.weight)
+    nn.init.zeros_(first.bias)
 
 
 def _linear(module: Tensor | nn.Module) -> Any:

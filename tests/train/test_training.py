@@ -143,22 +143,26 @@ def test_training_goes_on_from_a_checkpoint(data: Path, tokenizer: Path, tmp_pat
     assert sum(_losses(second)[:5]) < 0.8 * sum(begun[:5])
 
 
-def test_a_deeper_transformer_begins_with_a_shallower_ones_weights(
+def test_a_deeper_model_begins_as_the_shallow_one_it_comes_from(
     data: Path, tokenizer: Path, tmp_path: Path
 ) -> None:
-    first = _config(data, tokenizer, tmp_path / "first", model_type="biencoder")
+    first = _config(data, tokenizer, tmp_path / "first", model_type="biencoder", normalize=True)
+    first["model_config"] |= {"loss_kwargs": [{"temperature": 0.1}]}
     first["model_config"]["base_config"]["num_hidden_layers"] = 0
     train(parse_config(first), progress=False)
     second = _config(data, tokenizer, tmp_path / "second", initial_weights=str(tmp_path / "first"))
     second["trainer_config"]["hf_trainer_config"] |= {"max_steps": 1, "learning_rate": 0.0}
     train(parse_config(second), progress=False)
-    name = "embeddings.word_embeddings.weight"
-    shallow, deep = (
-        load_model(tmp_path / n, device="cpu").passage_encoder.transformer.state_dict()
-        for n in ("first", "second")
-    )
-    assert torch.equal(shallow[name], deep[name])
-    assert any(key.startswith("encoder.layer.0") for key in deep)
+    shallow, deep = (load_model(tmp_path / name, device="cpu") for name in ("first", "second"))
+    assert deep.passage_encoder.transformer.config.num_hidden_layers == 1
+    texts = shallow.tokenizer(list(TOPICS), padding=True, return_tensors="pt")
+    ids, mask = texts["input_ids"], texts["attention_mask"]
+    with torch.no_grad():
+        expected, vectors = (model.encode_documents(ids, mask) for model in (shallow, deep))
+        scores = deep.encode_queries(ids, mask)(vectors)
+    torch.testing.assert_close(torch.nn.functional.normalize(vectors, dim=1), expected)
+    cosines = expected @ expected.T
+    assert torch.corrcoef(torch.stack([scores.flatten(), cosines.flatten()]))[0, 1] > 0.9
 
 
 def test_parts_can_learn_at_other_rates(data: Path, tokenizer: Path, tmp_path: Path) -> None:
