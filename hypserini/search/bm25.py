@@ -67,13 +67,17 @@ class Bm25:
     def __init__(self, index: str | os.PathLike[str], options: Bm25Options | None = None) -> None:
         options = options or Bm25Options()
         self.path = Path(index)
+        if not self.path.is_dir():
+            raise IndexingError(f"there is no index at {index}: give the folder of a Lucene index.")
         if (options.k1 is None) != (options.b is None):
             raise IndexingError("BM25 takes both k1 and b (--k1 and --b), or neither.")
         java_bm25 = jvm.java_class("io.hypserini.Bm25")
         from jnius import JavaException
 
         try:
-            self._java: Any = java_bm25(jvm.pack([str(self.path)], errors="surrogateescape"))
+            # Java's working folder is that of its start, Python's may have changed since.
+            folder = str(self.path.absolute())
+            self._java: Any = java_bm25(jvm.pack([folder], errors="surrogateescape"))
         except JavaException as error:
             raise IndexingError(f"BM25 cannot search {self.path}: {jvm.reason(error)}.") from error
         self.k1, self.b = self._parameters(options)
