@@ -149,8 +149,9 @@ def _end(docid: str, width: int) -> str:
 
 
 def _evaluate(files: DemoFiles, name: str, searcher: LuceneHypencoderSearcher, bm25: Bm25) -> str:
-    """Run the held-out topics with both, keep the runs, and return the table of measures."""
+    """Run the held-out topics with both and their fusion; keep the runs, return the table."""
     from hypserini.evaluate import evaluate, load_qrels, mean
+    from hypserini.search.hybrid import HybridOptions, fuse
     from hypserini.search.runs import write_run
     from hypserini.search.topics import load_topics
 
@@ -158,31 +159,35 @@ def _evaluate(files: DemoFiles, name: str, searcher: LuceneHypencoderSearcher, b
     qrels = load_qrels(files.qrels)
     texts, qids = [text for _, text in topics], [qid for qid, _ in topics]
     step = time.perf_counter()
-    q_net = {
-        qid: [(hit.docid, hit.score) for hit in hits]
-        for qid, hits in searcher.batch_search(texts, qids, 100).items()
-    }
+    q_net = list(searcher.batch_search(texts, qids, 100).values())
     q_net_seconds = time.perf_counter() - step
     step = time.perf_counter()
-    words = {
-        qid: [(hit.docid, hit.score) for hit in bm25.search(text, 100)] for qid, text in topics
-    }
+    words = [bm25.search(text, 100) for text in texts]
     bm25_seconds = time.perf_counter() - step
+    both = fuse(words, q_net, 100, HybridOptions())
     lines = [
         f"{len(topics)} summaries of pandas, scipy and scikit-learn, packages that the model never",
         "saw, each to find the rest of its text; the summary is cut out of the document.",
         "",
         f"{'':<8}" + "".join(f"{measure:>9}" for measure in MEASURES) + f"{'ms/topic':>10}",
     ]
-    for tag, ranking, seconds in (("q-net", q_net, q_net_seconds), ("BM25", words, bm25_seconds)):
-        scores = evaluate(qrels, ranking, MEASURES)
+    systems = (
+        ("q-net", q_net, q_net_seconds),
+        ("BM25", words, bm25_seconds),
+        ("both", both, q_net_seconds + bm25_seconds),
+    )
+    for tag, rankings, seconds in systems:
+        run = {
+            qid: [(hit.docid, hit.score) for hit in hits]
+            for qid, hits in zip(qids, rankings, strict=True)
+        }
+        scores = evaluate(qrels, run, MEASURES)
         values = "".join(f"{mean(per_topic):>9.3f}" for per_topic in scores.values())
         lines.append(f"{tag:<8}{values}{1000 * seconds / len(topics):>10.1f}")
-        path = Path("runs") / f"{name}.{tag.lower()}.txt"
-        with write_run(path, tag=tag.lower()) as writer:
-            for qid, hits in ranking.items():
+        with write_run(Path("runs") / f"{name}.{tag.lower()}.txt", tag=tag.lower()) as writer:
+            for qid, hits in run.items():
                 writer.write(qid, hits)
-    return "\n".join(lines)
+    return "\n".join([*lines, "both: reciprocal rank fusion. The runs are in runs/."])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

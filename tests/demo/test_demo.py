@@ -54,14 +54,14 @@ def test_the_demo_runs_from_beginning_to_end(
     table = {
         line.split()[0]: [float(x) for x in line.split()[1:]]
         for line in printed.splitlines()
-        if re.match(r"(q-net|BM25) +[01]\.\d{3} ", line)
+        if re.match(r"(q-net|BM25|both) +[01]\.\d{3} ", line)
     }
-    assert set(table) == {"q-net", "BM25"}
+    assert set(table) == {"q-net", "BM25", "both"}
     # Known items by words that only the summary's own function has: BM25 finds nearly all.
     assert table["BM25"][0] > 0.5
     topics = (tmp_path / "collections/python-docs/topics.tsv").read_text().splitlines()
     assert len(topics) == 144
-    for tag in ("q-net", "bm25"):
+    for tag in ("q-net", "bm25", "both"):
         run = (tmp_path / f"runs/demo.{tag}.txt").read_text().splitlines()
         assert {line.split()[0] for line in run} == {line.split("\t")[0] for line in topics}
 
