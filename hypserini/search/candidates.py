@@ -269,3 +269,42 @@ class GraphWalk(Candidates):
     def enter_nearest(self, count: int, ef: int) -> None:
         """Enter at the `count` documents nearest to `direction`."""
         self._java.enterNearest(count, ef)
+
+
+class Adaptive(Candidates):
+    """Hands out the next of a ranking and graph neighbours of the best so far, in turn (GAR).
+
+    Args:
+        index: An opened index.
+        k: Documents kept.
+        block: Documents handed out in a turn.
+        docids: The ranking, best first, all different.
+        budget: Documents handed out in all, at most.
+        filter: Leaves out all other documents.
+
+    Attributes:
+        missing: Positions of the docids that no document with a vector has, ascending.
+        has_graph: Whether there are neighbours.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        k: int,
+        block: int,
+        docids: Sequence[str],
+        budget: int,
+        filter: Filter | None = None,
+    ) -> None:
+        if min(k, block, budget) < 1:
+            raise ValueError(f"k ({k}), block ({block}) and budget ({budget}) must be at least 1")
+        adaptive = jvm.java_class("io.hypserini.Adaptive")
+        packed = jvm.pack(docids)
+        java = adaptive(index.java, k, block, packed, java_of(filter), block, budget)
+        super().__init__(java, index, 1, block)
+        self.missing: list[int] = list(java.missing())
+        self.has_graph = bool(java.hasGraph())
+
+    def unscored(self) -> list[int]:
+        """Positions of the documents that the budget left unscored, ascending."""
+        return list(self._java.unscored())

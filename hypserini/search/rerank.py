@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from hypserini.errors import IndexingError
 from hypserini.index.reader import Index
 from hypserini.search.batch import QueryBatch
-from hypserini.search.candidates import DocList
+from hypserini.search.candidates import Adaptive, DocList
 from hypserini.search.exhaustive import ROWS_ON_CPU, ROWS_ON_GPU
 from hypserini.search.filters import Filter
 from hypserini.search.first_stage import FirstStage, GivenRankings
@@ -23,10 +24,18 @@ class RerankOptions:
         first_stage: Ranks documents for each query: a run, given rankings, or BM25.
         drop_missing: Leave out documents that the index does not hold or has no vector of;
             otherwise they come last, in the order they were given in.
+        adaptive: Alternate between the ranking and the graph neighbours of the best so far (GAR,
+            CIKM 2022), which finds what the first stage missed.
+        budget: Documents scored a query under `adaptive`, at most; by default as many as given.
+            Those of the ranking that are left unscored come after the scored ones.
+        turn: Documents scored in a turn under `adaptive`.
     """
 
     first_stage: FirstStage = field(default_factory=lambda: GivenRankings({}))
     drop_missing: bool = False
+    adaptive: bool = False
+    budget: int | None = None
+    turn: int = TILE
 
 
 class Reranked(Hits):
@@ -54,15 +63,8 @@ def rerank(
     """
     rankings = options.first_stage.rankings(batch)
     return [
-        _rerank_one(
-            index,
-            docids,
-            k,
-            QNetScorer(batch.q_net[query], device=scorer.device, dtype=batch.q_net.dtype),
-            options.drop_missing or filter is not None,
-            filter,
-        )
-        for query, docids in enumerate(rankings)
+        _rerank_one(index, docids, k, scorer.only(q_net), options, filter)
+        for q_net, docids in zip(batch.q_net, rankings, strict=True)
     ]
 
 
@@ -71,20 +73,45 @@ def _rerank_one(
     docids: list[str],
     k: int,
     scorer: QNetScorer,
-    drop_missing: bool,
+    options: RerankOptions,
     filter: Filter | None,
 ) -> Reranked:
     if not docids:
         return Reranked()
-    most = ROWS_ON_CPU if scorer.device.type == "cpu" else ROWS_ON_GPU
-    block = min(-(-len(docids) // TILE) * TILE, most)
-    with DocList(index, 1, k, block, docids, filter) as candidates:
+    with _candidates(index, docids, k, scorer, options, filter) as candidates:
         cost = drive(candidates, scorer)
+        cost.mode = "rerank"
         hits = Hits.of(candidates.hits(0))
-        missing = [docids[position] for position in candidates.missing]
-    if not drop_missing:
-        # A run is sorted by score, so what comes last must have less than all others.
-        least = hits[-1].score if hits else 0.0
-        last = missing[: k - len(hits)]
-        hits.extend(Hit(docid, least - below) for below, docid in enumerate(last, start=1))
-    return Reranked(hits, cost, missing)
+        missing = candidates.missing
+        last = candidates.unscored() if isinstance(candidates, Adaptive) else []
+    if not options.drop_missing and filter is None:
+        last = sorted([*last, *missing])
+    # A run is sorted by score, so what comes last must have less than all others.
+    least = hits[-1].score if hits else 0.0
+    rest = [docids[position] for position in last[: k - len(hits)]]
+    hits.extend(Hit(docid, least - below) for below, docid in enumerate(rest, start=1))
+    return Reranked(hits, cost, [docids[position] for position in missing])
+
+
+def _candidates(
+    index: Index,
+    docids: list[str],
+    k: int,
+    scorer: QNetScorer,
+    options: RerankOptions,
+    filter: Filter | None,
+) -> DocList | Adaptive:
+    if not options.adaptive:
+        most = ROWS_ON_CPU if scorer.device.type == "cpu" else ROWS_ON_GPU
+        block = min(-(-len(docids) // TILE) * TILE, most)
+        return DocList(index, 1, k, block, docids, filter)
+    budget = options.budget or len(docids)
+    adaptive = Adaptive(index, k, options.turn, docids, budget, filter)
+    if not adaptive.has_graph:
+        adaptive.close()
+        raise IndexingError(
+            f"the index {index.path} has no graph, whose neighbours adaptive reranking needs "
+            "(Lucene makes none for a few hundred documents): rerank without --adaptive, or index "
+            "with --vectors hnsw."
+        )
+    return adaptive

@@ -38,6 +38,16 @@ def add_stage_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="drop documents that the index does not hold; otherwise they come last",
     )
+    group.add_argument(
+        "--adaptive",
+        action="store_true",
+        help="score graph neighbours of the best so far, too, in turn with the ranking",
+    )
+    group.add_argument(
+        "--budget",
+        type=cli.positive_int,
+        help="documents scored a topic under --adaptive (default: as many as are given)",
+    )
     group = parser.add_argument_group("BM25, of --first-stage and --hybrid")
     group.add_argument("--k1", type=float, help="(default: 0.9, or the collection's in Pyserini)")
     group.add_argument("--b", type=float, help="(default: 0.4, or the collection's in Pyserini)")
@@ -94,6 +104,10 @@ def check_stages(args: argparse.Namespace) -> None:
         raise HypseriniError(
             "--mode rerank needs documents to rerank: give --rerank-run FILE or --first-stage bm25."
         )
+    if (args.adaptive or args.budget) and args.mode != "rerank":
+        raise HypseriniError("--adaptive and --budget belong to --mode rerank.")
+    if args.budget and not args.adaptive:
+        raise HypseriniError("--budget belongs to --adaptive; --rerank-depth limits what is given.")
     if args.interactive and args.mode == "rerank":
         raise HypseriniError("--interactive shows BM25 beside the q-nets: leave reranking out.")
     if args.rerank_run and args.query is not None:
@@ -147,7 +161,10 @@ class Stages:
         else:
             assert self._bm25 is not None
             stage = Bm25Stage(self._bm25, args.rerank_depth, self._texts)
-        return {"mode": "rerank", "options": RerankOptions(stage, args.drop_missing)}
+        return {
+            "mode": "rerank",
+            "options": RerankOptions(stage, args.drop_missing, args.adaptive, args.budget),
+        }
 
     def finish(
         self, rankings: Iterable[tuple[str, Sequence[Hit]]]

@@ -8,9 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import make_documents, write_jsonl
 
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import QueryEncoder
+from hypserini.errors import IndexingError
+from hypserini.index.build import build_index
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
 from hypserini.search.bm25 import Bm25
@@ -94,6 +97,71 @@ def test_a_filter_leaves_out_documents_that_are_not_missing(searcher, topics) ->
     assert {hit.docid for hit in hits} == {"doc0002", "doc0003"}
     assert hits.missing == ["nowhere"]
     assert hits.cost.evaluations == 2
+
+
+@pytest.fixture(scope="module")
+def graph_index(tmp_path_factory, tiny_model: Path) -> Path:
+    """An index large enough for Lucene 10 to make a graph."""
+    folder = tmp_path_factory.mktemp("graph")
+    documents = write_jsonl(folder / "corpus.jsonl", make_documents(3000, seed=1))
+    build_index(documents, folder / "index", str(tiny_model), progress=False)
+    return folder / "index"
+
+
+@pytest.fixture(scope="module")
+def graph_searcher(graph_index: Path):
+    with LuceneHypencoderSearcher(graph_index, device="cpu") as opened:
+        yield opened
+
+
+def adaptive(searcher, query, docids, k=400, **options):
+    given = RerankOptions(GivenRankings({"q": docids}), adaptive=True, **options)
+    return searcher.search(query, k, mode="rerank", options=given)
+
+
+def test_adaptive_reranking_finds_what_the_first_stage_missed(
+    graph_searcher, topics, graph_index
+) -> None:
+    found, missed = 0, 0
+    for query in topics.values():
+        best = [hit.docid for hit in graph_searcher.search(query, 10, mode="exhaustive")]
+        with Bm25(graph_index) as bm25:
+            given = [hit.docid for hit in bm25.search(query, 60)]
+        missed += len(set(best) - set(given))
+        hits = adaptive(graph_searcher, query, given, 3000, budget=600, turn=16)
+        assert hits.cost.evaluations == 600
+        found += len({hit.docid for hit in hits[:10]} & (set(best) - set(given)))
+        assert set(given) <= {hit.docid for hit in hits}  # those unscored come last
+        scores = [hit.score for hit in hits]
+        assert scores == sorted(scores, reverse=True)
+        expected = dict(pairs(graph_searcher.search(query, 3000, mode="exhaustive")))
+        for docid, score in pairs(hits[:600]):
+            assert score == pytest.approx(expected[docid], rel=TOLERANCE, abs=TOLERANCE)
+    assert missed > 10
+    assert found > missed / 2
+
+
+def test_adaptive_reranking_keeps_to_its_budget_and_honours_filters(graph_searcher, topics) -> None:
+    given = [f"doc{i:04}" for i in range(30)] + ["nowhere"]
+    hits = adaptive(graph_searcher, topics["1"], given, budget=10, turn=4)
+    assert hits.cost.evaluations == 10
+    assert {hit.docid for hit in hits} >= set(given)
+    assert hits.missing == ["nowhere"]
+    everything = adaptive(graph_searcher, topics["1"], given, budget=5000)
+    alone = graph_searcher.search(topics["1"], 3000, mode="exhaustive")
+    assert dict(pairs(everything)[:-1]).keys() <= dict(pairs(alone)).keys()
+    options = RerankOptions(GivenRankings({"q": given}), adaptive=True, budget=100)
+    few = {f"doc{i:04}" for i in range(20, 50)}
+    filtered = graph_searcher.search(topics["1"], 3000, mode="rerank", options=options, filter=few)
+    assert {hit.docid for hit in filtered} <= few
+
+
+def test_adaptive_reranking_needs_a_graph(tmp_path: Path, searcher, tiny_model: Path) -> None:
+    with IndexWriter(tmp_path, dimension=32, vectors="flat") as writer:
+        writer.add(["a"], np.ones((1, 32), dtype=np.float32))
+    with LuceneHypencoderSearcher(tmp_path, str(tiny_model), device="cpu") as flat:
+        with pytest.raises(IndexingError, match="no graph"):
+            adaptive(flat, "graph", ["a"])
 
 
 def test_a_docid_given_twice_counts_once_and_that_is_said(searcher, topics, caplog) -> None:

@@ -41,7 +41,8 @@ public final class DocList extends Candidates {
     super(index, queries, k, block);
     leaves = index.reader().leaves();
     try {
-      int[] docs = resolve(new Texts(docids));
+      int[] docs = resolve(leaves, new Texts(docids));
+      dropWithoutVector(docs);
       missing = IntStream.range(0, docs.length).filter(i -> docs[i] < 0).toArray();
       found = Arrays.stream(docs).filter(doc -> accepts(filter, doc)).sorted().toArray();
     } catch (IOException | RuntimeException e) {
@@ -63,8 +64,8 @@ public final class DocList extends Candidates {
     return missing;
   }
 
-  /** The live document with a vector of each docid, or -1. Terms are sought in their order. */
-  private int[] resolve(Texts docids) throws IOException {
+  /** The live document of each docid, or -1. Terms are sought in their order. */
+  static int[] resolve(List<LeafReaderContext> leaves, Texts docids) throws IOException {
     BytesRef[] terms = new BytesRef[docids.count()];
     Arrays.setAll(terms, docids::utf8);
     int[] docs = new int[terms.length];
@@ -95,7 +96,6 @@ public final class DocList extends Candidates {
         }
       }
     }
-    dropWithoutVector(docs);
     return docs;
   }
 
