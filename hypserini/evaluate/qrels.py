@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypserini.errors import RunError
-from hypserini.search import names
+from hypserini.search import datasets, names
 from hypserini.search.runs import read_lines
 
 # TREC Deep Learning judges passages from 0 to 3 and counts 2 and 3 as relevant.
-_DEEP_LEARNING = re.compile(r"\bdl-?(19|20|21|22|23|hard)\b|\b20(19|20|21)qrels-pass\b")
+_DEEP_LEARNING = re.compile(r"\bdl-?(?:20)?(19|20|21|22|23|hard)\b|\b20(19|20|21)qrels-pass\b")
 _MSMARCO_DEV = re.compile(r"\bmsmarco-(v\d-)?passage-dev\b|\bqrels-dev-small\b")
 
 
@@ -38,7 +38,8 @@ def load_qrels(name_or_path: str | Path) -> Qrels:
     """Load qrels from a file, or by a name: dl19, dl20, dev, or any that Pyserini knows.
 
     A file holds TREC's four columns (`qid 0 docid grade`) or BEIR's three (`query-id corpus-id
-    score`, with or without that header), and may be gzipped.
+    score`, with or without that header), and may be gzipped. `irds:` and a name of ir_datasets
+    names a data set's judgements.
 
     Raises:
         RunError: no such file or name (the nearest are named), or a malformed line, or two grades
@@ -47,6 +48,11 @@ def load_qrels(name_or_path: str | Path) -> Qrels:
     path = Path(name_or_path)
     name = str(name_or_path)
     if not path.is_file():
+        if datasets.is_dataset(name):
+            try:
+                return Qrels(name, datasets.read_judgements(name), _kind(path, name))
+            except datasets.DatasetError as error:
+                raise RunError(str(error)) from error
         if path.is_dir():
             raise RunError(f"{path} is a folder: give a qrels file, or a name such as dl19.")
         if len(path.parts) > 1 or path.suffix in (".tsv", ".txt", ".qrels", ".gz"):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hypserini.errors import TopicsError
 from hypserini.files import open_text
-from hypserini.search import names
+from hypserini.search import datasets, names
 
 ID_KEYS = ("qid", "query_id", "_id", "id", "topic_id", "number")
 TEXT_KEYS = ("title", "text", "query", "contents", "question", "query_text", "content")
@@ -69,7 +69,8 @@ def load_topics(name_or_path: str | Path, *, query_key: str | None = None) -> To
 
     The format is told by the content: TSV (id, TAB, text; further columns are left out), TREC
     (`<top>`, `<num>`, `<title>`), the XML of TREC-COVID, JSON (lines, an array, or an object that
-    maps ids to topics), or lines of `number:text`. Each may be gzipped.
+    maps ids to topics), or lines of `number:text`. Each may be gzipped. `irds:` and a name of
+    ir_datasets names a data set's queries.
 
     Args:
         name_or_path: a file, or a name; a file of that name goes first.
@@ -83,6 +84,8 @@ def load_topics(name_or_path: str | Path, *, query_key: str | None = None) -> To
     path = Path(name_or_path)
     name = str(name_or_path)
     if not path.is_file():
+        if datasets.is_dataset(name):
+            return _from_dataset(name)
         if path.is_dir():
             raise TopicsError(f"{path} is a folder: give a file of topics, or a name such as dl19.")
         if len(path.parts) > 1 or path.suffix in (".tsv", ".txt", ".jsonl", ".json", ".gz"):
@@ -93,6 +96,15 @@ def load_topics(name_or_path: str | Path, *, query_key: str | None = None) -> To
         except names.UnknownNameError as error:
             raise TopicsError(str(error)) from error
     return Topics(name, read_topics(path, query_key=query_key), _family(path, name))
+
+
+def _from_dataset(name: str) -> Topics:
+    try:
+        items = datasets.read_queries(name)
+    except datasets.DatasetError as error:
+        raise TopicsError(str(error)) from error
+    passages = name.startswith(f"{datasets.PREFIX}msmarco-passage")
+    return Topics(name, items, MSMARCO_PASSAGE if passages else None)
 
 
 def read_topics(path: str | Path, *, query_key: str | None = None) -> list[tuple[str, str]]:
