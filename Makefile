@@ -36,7 +36,7 @@ TESTS ?= tests
 
 flag = $(if $(2),--$(1) "$(2)")
 
-.PHONY: help setup jar demo index search test lint format bench train-small wheel clean
+.PHONY: help setup jar demo index search test lint format bench bench-search train-small wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ format: $(READY) ## format the code and mend what ruff can mend
 
 bench: jar ## measure speed and memory; prints tables and what they ran on
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks $(ARGS)
+
+bench-search: jar ## compare approximate search with exhaustive; prints tables, draws a picture
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.search $(ARGS)
 
 train-small: jar ## train the bundled model again (hours; see its README)
 	$(RUN) -m hypserini.demo.train_small $(ARGS)

@@ -16,6 +16,7 @@ from hypserini.index.metadata import IndexMetadata
 
 DOCIDS_A_CALL = 65536
 MEAN_OF = 100_000
+SOME = 48
 
 
 class Index:
@@ -124,6 +125,13 @@ class Index:
             return recorded
         packed = self.java.meanVector(MEAN_OF)
         return np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
+
+    @cached_property
+    def some_vectors(self) -> np.ndarray:
+        """Up to 48 vectors spread evenly over the index, `[n, dimension] float32`."""
+        packed = self.java.someVectors(SOME)
+        rows = np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
+        return rows.reshape(-1, self.dimension)
 
     def close(self) -> None:
         """Close; searches that are under way end first."""

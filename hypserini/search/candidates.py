@@ -176,42 +176,50 @@ class Nearest(Candidates):
         block: Documents handed out at once, at most.
         filter: Leaves out all other documents.
         position: The query's place in its batch, for errors.
+        few: How many of the best documents `best_vectors` gives, at most.
 
     Attributes:
         direction: `[dim] float32`, to be filled before `fetch`.
     """
 
     def __init__(
-        self, index: Index, k: int, block: int, filter: Filter | None = None, position: int = 0
+        self,
+        index: Index,
+        k: int,
+        block: int,
+        filter: Filter | None = None,
+        position: int = 0,
+        few: int = 16,
     ) -> None:
         if min(k, block) < 1:
             raise ValueError(f"k ({k}) and block ({block}) must be at least 1")
         nearest = jvm.java_class("io.hypserini.Nearest")
-        super().__init__(nearest(index.java, k, block, java_of(filter)), index, 1, block)
+        super().__init__(nearest(index.java, k, block, few, java_of(filter)), index, 1, block)
         self._first_query = position
         self.direction = self._tensor(self._java.direction(), (index.dimension,))
+        self._best = self._tensor(self._java.best(), (few, index.dimension))
 
-    def fetch(self, count: int, ef: int) -> int:
+    def fetch(self, count: int, ef: int, by_angle: bool = False) -> int:
         """Hand out the up to `count` unseen documents with the largest inner products.
 
         Args:
             count: How many, at most a block.
             ef: Documents that the vector search keeps while it looks for them.
+            by_angle: Rank by the cosine with the direction.
 
         Returns:
             How many there are; 0 when every document was handed out.
         """
-        self._java.fetch(count, ef)
+        self._java.fetch(count, ef, by_angle)
         return self.next()
 
     def entered(self) -> int:
         """How many of the documents accepted last are among the best k now."""
         return int(self._java.entered(0))
 
-    def best_point(self, few: int) -> torch.Tensor:
-        """The mean vector of the best few documents, `[dim] float32`; `direction` is spent."""
-        self._java.bestPoint(few)
-        return self.direction.clone()
+    def best_vectors(self) -> torch.Tensor:
+        """The vectors of the best few documents, `[n, dim] float32`, valid until it is asked."""
+        return self._best[: self._java.writeBest()]
 
 
 class GraphWalk(Candidates):
@@ -266,9 +274,9 @@ class GraphWalk(Candidates):
         """Enter at the `count` best documents for a text by BM25."""
         self._java.enterText(jvm.pack([text]), count, java_of(filter))
 
-    def enter_nearest(self, count: int, ef: int) -> None:
+    def enter_nearest(self, count: int, ef: int, by_angle: bool = False) -> None:
         """Enter at the `count` documents nearest to `direction`."""
-        self._java.enterNearest(count, ef)
+        self._java.enterNearest(count, ef, by_angle)
 
 
 class Adaptive(Candidates):

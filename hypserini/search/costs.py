@@ -83,7 +83,8 @@ def loss_at(found: Mapping[str, Hits], exact: Mapping[str, Hits], depth: int) ->
         # A document that ties with the last counts: which of them come in is chance.
         worst = best[-1].score
         wanted = {hit.docid for hit in best}
-        hits = sum(hit.docid in wanted or hit.score >= worst for hit in top)
+        near = 1e-6 * max(1.0, abs(worst))
+        hits = sum(hit.docid in wanted or abs(hit.score - worst) <= near for hit in top)
         overlaps.append(min(1.0, hits / len(best)))
         lost.append(_mean_score(best) - _mean_score(top))
     if not overlaps:

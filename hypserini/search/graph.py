@@ -7,8 +7,6 @@ import time
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
-
 from hypserini.errors import IndexingError
 from hypserini.index.reader import Index
 from hypserini.search.batch import QueryBatch
@@ -17,6 +15,7 @@ from hypserini.search.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.filters import Filter, count_searched
 from hypserini.search.ranking import Hits
 from hypserini.search.scorer import TILE, QNetScorer, drive
+from hypserini.search.tangent import first_tangent
 
 ENTRIES = ("random", "layer", "bm25", "tangent")
 MOST_IN_A_BLOCK = 1024
@@ -94,9 +93,10 @@ def search_by_graph(
     for position, q_net in enumerate(scorer.q_net):
         started = time.perf_counter()
         with GraphWalk(index, k, _block(options), options, filter, position) as walk:
-            gradient_ms = _enter(walk, index, batch, scorer, options, filter, position)
+            scored, score_ms = _enter(walk, index, batch, scorer, options, filter, position)
             cost = drive(walk, scorer.only(q_net))
-            cost.score_ms += gradient_ms
+            cost.score_ms += score_ms
+            cost.evaluations += scored
             cost.mode = "graph"
             hits = Hits.of(walk.hits(0), cost)
         cost.fetch_ms = (time.perf_counter() - started) * 1e3 - cost.score_ms
@@ -118,8 +118,8 @@ def _enter(
     options: GraphOptions,
     filter: Filter | None,
     position: int,
-) -> float:
-    """Choose the entry points; returns the milliseconds that the gradient took."""
+) -> tuple[int, float]:
+    """Choose the entry points; returns documents scored for that, and the milliseconds."""
     count = options.num_entry_points or 1
     if options.entry == "random":
         walk.enter_random(count, options.seed)
@@ -134,12 +134,10 @@ def _enter(
             )
         walk.enter_text(text, count, filter)
     else:
-        before = time.perf_counter()
-        mean = torch.from_numpy(index.mean_vector).unsqueeze(0)
-        walk.direction[:] = scorer.q_net[position].gradient(mean)[0, 0]
-        gradient_ms = (time.perf_counter() - before) * 1e3
-        walk.enter_nearest(count, 4 * count)
-        return gradient_ms
+        first = first_tangent(index, scorer.q_net[position])
+        walk.direction[:] = first.direction
+        walk.enter_nearest(count, 600, first.by_angle)
+        return first.evaluations, first.milliseconds
     if not walk.entries:  # BM25 found nothing, or a layer holds nothing that may be returned
         walk.enter_random(count, options.seed)
-    return 0.0
+    return 0, 0.0

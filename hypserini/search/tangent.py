@@ -1,9 +1,15 @@
 """Tangent search: the gradient of a q-net steers Lucene's vector search to what it will like.
 
 A trained q-net is nearly linear over a corpus, so that its gradient, used as a query vector, orders
-documents almost as the q-net does. The gradient at the corpus' mean vector tells where to look
-first; the nearest unseen documents are scored by the q-net; the gradient is taken again at the best
-found, and so on until the best k no longer change.
+documents almost as the q-net does. The mean of its gradients at a few documents from all over the
+corpus tells where to look first; the nearest unseen documents are scored by the q-net; gradients
+are taken again at the best found, and so on until the best k no longer change.
+
+The mean of the gradients is the better linear view: for vectors that are spread normally, it is the
+linear regression of the scores (Stein's lemma), where the gradient at their mean is the slope at a
+point where no document is. q-nets differ in what they make of a vector's length. The few documents
+tell that, too: where their scores follow the angle with the direction more closely than the inner
+product, documents are ranked by the angle.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hypserini.index.reader import Index
+from hypserini.index.reader import SOME, Index
 from hypserini.modeling import QNet
 from hypserini.search.batch import QueryBatch
 from hypserini.search.candidates import Nearest
@@ -35,7 +41,7 @@ class TangentOptions:
             on: more find what is nearest more surely.
         max_scored: Documents scored a query, at most. As many as there are: exhaustive search.
         stable: The share of the best k that a round may still change to be the last.
-        few: The next gradient is taken at the mean of so many best documents; by default k.
+        few: The next gradients are taken at so many best documents.
     """
 
     fetch: int | None = None
@@ -47,15 +53,15 @@ class TangentOptions:
 
     def follow(self, k: int) -> Plan:
         """The numbers for `k` hits."""
-        fetch = self.fetch or max(math.ceil(25 * math.sqrt(k)), k)
+        fetch = self.fetch or max(80, math.ceil(23.4 * math.sqrt(k)), math.ceil(0.98 * k))
         rounds = self.rounds or 3
         return Plan(
             fetch=fetch,
             rounds=rounds,
             ef=max(fetch, self.ef or math.ceil(600 * math.sqrt(k))),
-            max_scored=self.max_scored or fetch * rounds,
+            max_scored=self.max_scored or SOME + fetch * rounds,
             stable=int(self.stable * k),
-            few=self.few or max(k, 16),
+            few=self.few or min(max(k, 16), 64),
         )
 
 
@@ -86,9 +92,8 @@ def search_by_tangents(
     plan = options.follow(k)
     if plan.max_scored >= count_searched(index, filter):
         return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
-    mean = torch.from_numpy(index.mean_vector)
     return [
-        _search(index, q_net, k, scorer, plan, mean, filter, position)
+        _search(index, q_net, k, scorer, plan, filter, position)
         for position, q_net in enumerate(scorer.q_net)
     ]
 
@@ -99,7 +104,6 @@ def _search(
     k: int,
     scorer: QNetScorer,
     plan: Plan,
-    mean: torch.Tensor,
     filter: Filter | None,
     position: int,
 ) -> Hits:
@@ -107,15 +111,16 @@ def _search(
     cost = Cost(mode="tangent")
     started = time.perf_counter()
     block = -(-min(plan.fetch, plan.max_scored) // TILE) * TILE
-    with Nearest(index, max(k, plan.few), block, filter, position) as nearest:
-        point = mean
+    first = first_tangent(index, q_net)
+    cost.evaluations += first.evaluations
+    cost.score_ms += first.milliseconds
+    direction = first.direction
+    with Nearest(index, max(k, plan.few), block, filter, position, plan.few) as nearest:
         for _ in range(plan.rounds):
-            before = time.perf_counter()
-            nearest.direction[:] = q_net.gradient(point.unsqueeze(0))[0, 0]
-            cost.score_ms += (time.perf_counter() - before) * 1e3
+            nearest.direction[:] = direction
             count = min(plan.fetch, plan.max_scored - cost.evaluations)
             # The first search is wide; the next ones rank what it kept anew and go on from there.
-            n = nearest.fetch(count, 2 * count if cost.rounds else plan.ef)
+            n = nearest.fetch(count, 2 * count if cost.rounds else plan.ef, first.by_angle)
             if not n:
                 break
             cost.score_ms += score_block(nearest, scorer, n)
@@ -124,8 +129,45 @@ def _search(
             cost.rounds += 1
             if cost.evaluations >= plan.max_scored or nearest.entered() <= plan.stable:
                 break
-            point = nearest.best_point(plan.few)
+            points = nearest.best_vectors()
+            before = time.perf_counter()
+            direction = q_net.gradient(points)[0].mean(0)
+            cost.score_ms += (time.perf_counter() - before) * 1e3
         hits = Hits.of(nearest.hits(0), cost)
     del hits[k:]
     cost.fetch_ms = (time.perf_counter() - started) * 1e3 - cost.score_ms
     return hits
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTangent:
+    """Where to look first.
+
+    Attributes:
+        direction: `[dim]`, the mean of the gradients at documents from all over the corpus.
+        by_angle: Scores follow the angle with the direction, not the inner product.
+        evaluations: Documents scored to know that.
+        milliseconds: What that took.
+    """
+
+    direction: torch.Tensor
+    by_angle: bool
+    evaluations: int
+    milliseconds: float
+
+
+def first_tangent(index: Index, q_net: QNet) -> FirstTangent:
+    """The direction in which the scores of one q-net grow over the whole corpus."""
+    before = time.perf_counter()
+    some = torch.from_numpy(index.some_vectors)
+    direction = q_net.gradient(some)[0].mean(0).float().cpu()
+    scores = q_net.score(some)[0].float().cpu()
+    products = some @ direction
+    angles = products / some.norm(dim=1).clamp_min(1e-12)
+    by_angle = bool(_correlation(scores, angles) > _correlation(scores, products))
+    return FirstTangent(direction, by_angle, len(some), (time.perf_counter() - before) * 1e3)
+
+
+def _correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    a, b = a - a.mean(), b - b.mean()
+    return (a @ b) / (a.norm() * b.norm()).clamp_min(1e-30)

@@ -110,17 +110,9 @@ public abstract class Candidates implements Closeable {
     return best[query].worst();
   }
 
-  /** The mean vector of the best few documents of a query; zeros if there are none yet. */
-  protected final float[] meanOfBest(int query, int few) throws IOException {
-    float[] mean = new float[dimension];
-    int[] found = best[query].best(few);
-    for (int doc : found) {
-      float[] vector = index.vector(doc);
-      for (int i = 0; i < dimension; i++) {
-        mean[i] += vector[i] / found.length;
-      }
-    }
-    return mean;
+  /** The best few documents of a query. */
+  protected final int[] best(int query, int few) {
+    return best[query].best(few);
   }
 
   /** Ranks the best documents of a query; returns their docids as {@link Texts}. */

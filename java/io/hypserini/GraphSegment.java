@@ -132,7 +132,14 @@ final class GraphSegment {
     return LuceneLine.vector(values, ordinal);
   }
 
-  float product(float[] direction, int ordinal) throws IOException {
-    return VectorUtil.dotProduct(direction, LuceneLine.vector(values, ordinal));
+  /** The inner product with a direction, or, by its angle, that of the vector brought to length 1. */
+  float product(float[] direction, int ordinal, boolean byAngle) throws IOException {
+    float[] vector = LuceneLine.vector(values, ordinal);
+    float product = VectorUtil.dotProduct(direction, vector);
+    if (!byAngle) {
+      return product;
+    }
+    float square = VectorUtil.dotProduct(vector, vector);
+    return square > 0 ? product / (float) Math.sqrt(square) : 0;
   }
 }

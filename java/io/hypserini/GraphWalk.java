@@ -136,11 +136,11 @@ public final class GraphWalk extends Candidates {
   }
 
   /** Enters at the documents nearest to the direction. */
-  public void enterNearest(int count, int ef) throws IOException {
+  public void enterNearest(int count, int ef, boolean byAngle) throws IOException {
     float[] steering = new float[dimension];
     FloatBuffer direction = shared.floats();
     direction.get(0, steering);
-    for (int number : new SteeredSearch(segments).nearest(steering, count, ef)) {
+    for (int number : new SteeredSearch(segments).nearest(steering, count, ef, byAngle)) {
       plan(number);
     }
   }

@@ -184,6 +184,22 @@ public final class Index implements Closeable {
     return mean.array();
   }
 
+  /** Up to {@code most} vectors spread evenly over the index, as little-endian float32. */
+  public byte[] someVectors(int most) throws IOException {
+    GraphSegments segments = new GraphSegments(this, null);
+    int count = Math.min(most, segments.size);
+    ByteBuffer some =
+        ByteBuffer.allocate(4 * dimension() * count).order(ByteOrder.LITTLE_ENDIAN);
+    for (int i = 0; i < count; i++) {
+      int number = (int) ((2L * i + 1) * segments.size / (2L * count));
+      GraphSegment segment = segments.of(number);
+      for (float component : segment.vector(number - segment.ordinalBase)) {
+        some.putFloat(component);
+      }
+    }
+    return some.array();
+  }
+
   /** Files stay mapped until the last {@link Candidates} over this index is closed too. */
   @Override
   public void close() throws IOException {

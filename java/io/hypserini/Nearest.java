@@ -16,14 +16,24 @@ public final class Nearest extends Candidates {
   private final SteeredSearch search;
   private final SharedBuffer shared;
   private final FloatBuffer direction;
+  private final SharedBuffer sharedBest;
+  private final FloatBuffer bestVectors;
+  private final int few;
   private final float[] steering;
   private int count;
   private int ef;
+  private boolean byAngle;
   private boolean closed;
 
-  /** @param filter null: all documents */
-  public Nearest(Index index, int k, int block, Filter filter) throws IOException {
+  /**
+   * @param few how many of the best documents the caller wants the vectors of
+   * @param filter null: all documents
+   */
+  public Nearest(Index index, int k, int block, int few, Filter filter) throws IOException {
     super(index, 1, k, block);
+    this.few = few;
+    sharedBest = index.buffers().borrow(4L * dimension * few);
+    bestVectors = sharedBest.floats();
     shared = index.buffers().borrow(4L * dimension);
     direction = shared.floats();
     steering = new float[dimension];
@@ -31,13 +41,19 @@ public final class Nearest extends Candidates {
     search = new SteeredSearch(segments);
   }
 
-  /** Shared with the caller: the direction, and what {@link #bestPoint} leaves. */
+  /** Shared with the caller: what {@link #writeBest} leaves. */
+  public SharedBuffer best() {
+    return sharedBest;
+  }
+
+  /** Shared with the caller: the direction. */
   public SharedBuffer direction() {
     return shared;
   }
 
   /** The next block: at most {@code count} documents, the best of {@code ef} that are found. */
-  public void fetch(int count, int ef) {
+  public void fetch(int count, int ef, boolean byAngle) {
+    this.byAngle = byAngle;
     this.count = Math.min(count, block);
     this.ef = ef;
   }
@@ -45,16 +61,20 @@ public final class Nearest extends Candidates {
   @Override
   protected int fill() throws IOException {
     direction.get(0, steering);
-    int[] numbers = search.nearest(steering, count, ef);
+    int[] numbers = search.nearest(steering, count, ef, byAngle);
     for (int row = 0; row < numbers.length; row++) {
       segments.hand(numbers[row], row, vectors, docs);
     }
     return numbers.length;
   }
 
-  /** Writes the mean vector of the best few documents into the shared direction. */
-  public void bestPoint(int few) throws IOException {
-    direction.put(0, meanOfBest(0, few));
+  /** Writes the vectors of the best few documents into {@link #best}; returns how many. */
+  public int writeBest() throws IOException {
+    int[] found = best(0, few);
+    for (int i = 0; i < found.length; i++) {
+      bestVectors.put(i * dimension, index.vector(found[i]));
+    }
+    return found.length;
   }
 
   @Override
@@ -62,6 +82,7 @@ public final class Nearest extends Candidates {
     if (!closed) {
       closed = true;
       index.buffers().giveBack(shared);
+      index.buffers().giveBack(sharedBest);
       super.close();
     }
   }

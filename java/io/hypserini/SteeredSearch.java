@@ -33,6 +33,7 @@ final class SteeredSearch {
   private final GraphSegments segments;
   private final Map<GraphSegment, int[]> pools = new HashMap<>();
   private final NeighborQueue frontier = new NeighborQueue(256, true);
+  private boolean byAngle;
   private FixedBitSet visited = new FixedBitSet(0);
 
   SteeredSearch(GraphSegments segments) {
@@ -42,8 +43,11 @@ final class SteeredSearch {
   /**
    * The numbers of the nearest vectors, ascending, which are marked as seen. There are fewer than
    * {@code count} only if no others are left.
+   *
+   * @param byAngle rank by the cosine with the direction
    */
-  int[] nearest(float[] direction, int count, int ef) throws IOException {
+  int[] nearest(float[] direction, int count, int ef, boolean byAngle) throws IOException {
+    this.byAngle = byAngle;
     NeighborQueue merged = new NeighborQueue(Math.max(1, count), false);
     if (count > 0) {
       for (GraphSegment segment : segments.all) {
@@ -111,7 +115,7 @@ final class SteeredSearch {
     NeighborQueue best = new NeighborQueue(ef, false);
     for (int node = 0; node < segment.size; node++) {
       if (!segment.isSeen(node) && segment.accepts(node)) {
-        best.insertWithOverflow(node, segment.product(direction, node));
+        best.insertWithOverflow(node, segment.product(direction, node, byAngle));
       }
     }
     return best;
@@ -125,7 +129,7 @@ final class SteeredSearch {
     NeighborQueue best = new NeighborQueue(ef, false);
     for (int node : entries) {
       if (!visited.getAndSet(node)) {
-        meet(segment, node, segment.product(direction, node), best);
+        meet(segment, node, segment.product(direction, node, byAngle), best);
       }
     }
     while (segment.graph != null
@@ -153,7 +157,7 @@ final class SteeredSearch {
       GraphSegment segment, int node, float[] direction, int ef, NeighborQueue best)
       throws IOException {
     if (!visited.getAndSet(node)) {
-      float score = segment.product(direction, node);
+      float score = segment.product(direction, node, byAngle);
       if (best.size() < ef || score > best.topScore()) {
         meet(segment, node, score, best);
       }
@@ -171,7 +175,7 @@ final class SteeredSearch {
    * The best nodes of the lowest level that has not too many. Several entries, not one: documents
    * that are nearly equal, of which collections are full, make islands that few edges lead to.
    */
-  private static int[] entries(GraphSegment segment, float[] direction, int ef)
+  private int[] entries(GraphSegment segment, float[] direction, int ef)
       throws IOException {
     HnswGraph graph = segment.graph;
     int level = graph.numLevels() - 1;
@@ -185,7 +189,7 @@ final class SteeredSearch {
     HnswGraph.NodesIterator nodes = graph.getNodesOnLevel(level);
     while (nodes.hasNext()) {
       int node = nodes.nextInt();
-      best.insertWithOverflow(node, segment.product(direction, node));
+      best.insertWithOverflow(node, segment.product(direction, node, byAngle));
     }
     return best.nodes();
   }

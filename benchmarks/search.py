@@ -1,0 +1,205 @@
+"""Approximate search against exhaustive search, on the same vectors and q-nets in one run.
+
+The documentation of the installed packages, encoded by the bundled model, in growing subsets and
+enlarged by made vectors; q-nets of the demo's held-out topics, and, as the worst case, random ones.
+For each method: overlap with the exhaustive best, q-nets evaluated, and milliseconds without the
+encoding of the query. Writes a table and a picture (`--picture`, SVG; needs matplotlib).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.machine import table
+from benchmarks.search_baselines import DotProduct, dot_product_baselines
+from benchmarks.search_data import Collection, load_data, write_index
+from hypserini.index.reader import Index
+from hypserini.modeling import QNet
+from hypserini.search.batch import QueryBatch
+from hypserini.search.costs import loss_at
+from hypserini.search.graph import GraphOptions
+from hypserini.search.modes import mode_named
+from hypserini.search.ranking import Cost, Hit, Hits
+from hypserini.search.scorer import QNetScorer
+from hypserini.search.tangent import TangentOptions
+
+DEPTHS = (10, 100, 1000)
+WARM_UP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One method at one depth: means over the topics; `ndcg` is of the known items, at 10."""
+
+    documents: int
+    q_nets: str
+    depth: int
+    method: str
+    overlap: float
+    evaluations: float
+    milliseconds: float
+    ndcg: float
+
+
+def methods(k: int) -> list[tuple[str, str, object]]:
+    """Name, mode and options of what is compared with exhaustive search, a curve a method."""
+    plan = TangentOptions().follow(k)
+    found: list[tuple[str, str, object]] = [
+        ("tangent", "tangent", TangentOptions()),
+        ("tangent", "tangent", TangentOptions(ef=plan.fetch)),
+        ("tangent", "tangent", TangentOptions(ef=plan.ef // 4)),
+        ("tangent", "tangent", TangentOptions(ef=4 * plan.ef)),
+    ]
+    for entries in (100, 1000, 4000):
+        paper = GraphOptions("random", entries, 64, 16, frontier="new")
+        found.append(("paper's walk, random entries", "graph", paper))
+    for entry in ("random", "layer", "bm25", "tangent"):
+        for candidates in (max(8, k // 8), max(32, k // 2)):
+            options = GraphOptions(entry, ncandidates=candidates)
+            found.append((f"graph walk, {entry} entries", "graph", options))
+    return found
+
+
+def rank(
+    index: Index, data: Collection, queries: Sequence[QNet], k: int, mode: str, options: object
+) -> tuple[dict[str, Hits], float]:
+    """The rankings of all topics and the milliseconds a topic, one after another."""
+    chosen = mode_named(mode)
+    topics = list(zip(queries, data.qids, data.queries, strict=False))
+
+    def search(q_net: QNet, qid: str, text: str) -> Hits:
+        batch = QueryBatch(q_net, [qid], [text])
+        return chosen.search(index, batch, k, QNetScorer(q_net), options or chosen.options())[0]
+
+    for topic in topics[:WARM_UP]:
+        search(*topic)
+    started = time.perf_counter()
+    found = {topic[1]: search(*topic) for topic in topics}
+    return found, (time.perf_counter() - started) * 1e3 / max(1, len(topics))
+
+
+def ndcg(found: dict[str, Hits], data: Collection) -> float:
+    """nDCG@10 of the known items, whose ideal is 1."""
+    gains = []
+    for qid, hits in found.items():
+        ranks = [i for i, hit in enumerate(hits[:10]) if hit.docid == data.relevant[qid]]
+        gains.append(1 / np.log2(ranks[0] + 2) if ranks else 0.0)
+    return float(np.mean(gains))
+
+
+def measure(
+    index: Index,
+    data: Collection,
+    queries: Sequence[QNet],
+    name: str,
+    depths: Sequence[int],
+    baselines: Sequence[DotProduct],
+) -> list[Measured]:
+    """All methods at all depths over one index."""
+    count = index.num_vectors
+    results: list[Measured] = []
+    for k in depths:
+        exact, exact_ms = rank(index, data, queries, k, "exhaustive", None)
+
+        def add(method: str, found: dict[str, Hits], milliseconds: float, k: int = k) -> None:
+            evaluations = float(np.mean([hits.cost.evaluations for hits in found.values()]))
+            results.append(
+                Measured(
+                    *(count, name, k, method),
+                    loss_at(found, exact, k).overlap,  # noqa: B023
+                    *(evaluations, milliseconds, ndcg(found, data)),
+                )
+            )
+
+        add("exhaustive", exact, exact_ms)
+        for method, mode, options in methods(k):
+            add(method, *rank(index, data, queries, k, mode, options))
+        mean = torch.from_numpy(index.mean_vector).unsqueeze(0)
+        directions = torch.cat([q.gradient(mean) for q in queries])[:, 0]
+        for baseline in baselines:
+            add(f"dot product, {baseline.name}", *_dots(baseline, directions, data, k))
+    return results
+
+
+def _dots(
+    baseline: DotProduct, directions: torch.Tensor, data: Collection, k: int
+) -> tuple[dict[str, Hits], float]:
+    rows = directions.numpy().astype(np.float32)
+    for row in rows[:WARM_UP]:
+        baseline.search(row, k)
+    started = time.perf_counter()
+    ranked = [baseline.search(row, k) for row in rows]
+    milliseconds = (time.perf_counter() - started) * 1e3 / len(rows)
+    hits = [
+        Hits([Hit(docid, score) for docid, score in one], Cost(evaluations=0)) for one in ranked
+    ]
+    return dict(zip(data.qids, hits, strict=False)), milliseconds
+
+
+def show(results: Sequence[Measured]) -> None:
+    """Print one table a size, q-nets and depth."""
+    groups = dict.fromkeys((r.documents, r.q_nets, r.depth) for r in results)
+    for documents, q_nets, depth in groups:
+        group = [
+            r for r in results if (r.documents, r.q_nets, r.depth) == (documents, q_nets, depth)
+        ]
+        exact = group[0]
+        table(
+            f"{documents:,} documents, {q_nets} q-nets, k = {depth}",
+            ["method", f"overlap@{depth}", "evaluations", "ms", "times faster", "nDCG@10"],
+            [
+                [
+                    r.method,
+                    f"{r.overlap:.3f}",
+                    f"{r.evaluations:,.0f}",
+                    f"{r.milliseconds:.1f}",
+                    f"{exact.milliseconds / r.milliseconds:.1f}",
+                    f"{r.ndcg:.3f}",
+                ]
+                for r in group
+            ],
+        )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print the tables and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--documents", type=int, nargs="+", default=[10_000, 50_000, 0])
+    parser.add_argument("--enlarge", type=int, default=2, help="times all documents; 1: not")
+    parser.add_argument("--topics", type=int, default=100)
+    parser.add_argument("--depths", type=int, nargs="+", default=list(DEPTHS))
+    parser.add_argument("--random-blocks", type=int, default=2, help="of random q-nets; 0: none")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/bench-search"))
+    parser.add_argument("--picture", type=Path, default=Path("benchmarks/search.svg"))
+    args = parser.parse_args(argv)
+    data = load_data(args.cache, max(args.documents) if all(args.documents) else None)
+    sizes = sorted({min(n or len(data.docids), len(data.docids)) for n in args.documents})
+    if args.enlarge > 1:
+        sizes.append(args.enlarge * len(data.docids))
+    results: list[Measured] = []
+    for size in sizes:
+        folder = write_index(args.cache, data, size)
+        sets: list[tuple[str, Callable[[], list[QNet]]]] = [("trained", lambda: data.trained)]
+        if args.random_blocks:
+            sets.append(("random", lambda: data.random(args.random_blocks)))
+        with Index(folder) as index:
+            baselines = dot_product_baselines(args.cache, data, size)
+            for name, q_nets in sets:
+                queries = q_nets()[: args.topics if name == "trained" else args.topics // 4]
+                depths = args.depths if name == "trained" else args.depths[:2]
+                results += measure(index, data, queries, name, depths, baselines)
+    show(results)
+    from benchmarks.search_picture import draw
+
+    draw(results, args.picture)
+
+
+if __name__ == "__main__":
+    main()
