@@ -58,7 +58,7 @@ class TangentOptions:
         return Plan(
             fetch=fetch,
             rounds=rounds,
-            ef=max(fetch, self.ef or math.ceil(600 * math.sqrt(k))),
+            ef=max(fetch, self.ef or math.ceil(1000 * math.sqrt(k))),
             max_scored=self.max_scored or SOME + fetch * rounds,
             stable=int(self.stable * k),
             few=self.few or min(max(k, 16), 64),

@@ -26,6 +26,8 @@ final class GraphSegment {
   final HnswGraph graph;
   /** Null where there is no graph. */
   final BackLinks back;
+  /** Of the vectors, 0 where not computed yet; shared by all searches, which write the same. */
+  private final float[] lengths;
   final int size;
   /** Vectors that may be returned. */
   final int acceptedCount;
@@ -52,6 +54,7 @@ final class GraphSegment {
     this.seen = new FixedBitSet(size);
     this.graph = graphOf(leaf.reader());
     this.back = graph == null ? null : index.backLinks(leaf.ord, graph, size);
+    this.lengths = index.lengths(leaf.ord, size);
     int count = size;
     if (accepted != null) {
       count = 0;
@@ -139,7 +142,11 @@ final class GraphSegment {
     if (!byAngle) {
       return product;
     }
-    float square = VectorUtil.dotProduct(vector, vector);
-    return square > 0 ? product / (float) Math.sqrt(square) : 0;
+    float length = lengths[ordinal];
+    if (length == 0) {
+      length = (float) Math.sqrt(VectorUtil.dotProduct(vector, vector));
+      lengths[ordinal] = length;
+    }
+    return length > 0 ? product / length : 0;
   }
 }

@@ -34,6 +34,7 @@ public final class Index implements Closeable {
   private final VectorShape shape; // null if no segment has float vectors
   private final BufferPool buffers = new BufferPool();
   private final Map<Integer, BackLinks> backLinks = new HashMap<>(); // by segment
+  private final Map<Integer, float[]> lengths = new HashMap<>(); // by segment
 
   public Index(byte[] path) throws IOException {
     directory = FSDirectory.open(Path.of(Texts.single(path)));
@@ -63,6 +64,13 @@ public final class Index implements Closeable {
         backLinks.put(segment, links);
       }
       return links;
+    }
+  }
+
+  /** Where the lengths of a segment's vectors are kept when they were computed once. */
+  float[] lengths(int segment, int size) {
+    synchronized (lengths) {
+      return lengths.computeIfAbsent(segment, s -> new float[size]);
     }
   }
 
