@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{index}: text and vectors of {model.dim} dimensions, {rate:,.0f} documents/s")
 
     bm25 = Bm25(index)
-    with LuceneHypencoderSearcher(index, model, device=args.device) as searcher:
+    with LuceneHypencoderSearcher(index, model, device=args.device, mode="exhaustive") as searcher:
         step = time.perf_counter()
         _ask(args.question or QUESTIONS, searcher, bm25)
         _heading("Questions", step)
