@@ -86,8 +86,8 @@ def test_one_query_with_one_document_has_a_loss(q_net, documents):
 def test_what_cannot_be_computed_is_refused(q_net, documents):
     with pytest.raises(ModelError, match=r"'triplet'.*margin_mse, cross_entropy"):
         similarity_losses(["triplet"], [{}])
-    with pytest.raises(ModelError, match=r"temperature"):
-        similarity_losses(["cross_entropy"], [{"temperature": 2}])
+    with pytest.raises(ModelError, match=r"margin"):
+        similarity_losses(["cross_entropy"], [{"margin": 2}])
     with pytest.raises(ModelError, match=r"labels"):
         compute(q_net, documents, "margin_mse")
     with pytest.raises(ModelError, match=r"\[3, 2\].*\[3, 4\]"):
