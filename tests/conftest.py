@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 from pathlib import Path
 
 # Before any library is imported: nothing may look for the web.
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
 import pytest
+
+# A job in the background ignores Ctrl-C, and so would the commands that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WORDS = (

@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="a folder of packages to learn from beside the installed ones "
         "(default: installs training-packages.txt into the folder)",
     )
-    parser.add_argument("--word-steps", type=cli.positive_int, default=1600)
+    parser.add_argument("--word-steps", type=cli.positive_int, default=900)
     parser.add_argument("--steps", type=cli.positive_int, default=320)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
@@ -205,6 +205,8 @@ def _data(path: Path) -> dict[str, Any]:
 
 
 def _trainer(output: Path, args: argparse.Namespace) -> dict[str, Any]:
+    import torch
+
     return {
         "output_dir": str(output),
         # The pairs already stand in the order of training.
@@ -215,7 +217,7 @@ def _trainer(output: Path, args: argparse.Namespace) -> dict[str, Any]:
         "save_steps": 300,
         "save_total_limit": 1,
         "seed": args.seed,
-        "use_cpu": args.cpu,
+        "use_cpu": args.cpu or not torch.cuda.is_available(),
     }
 
 
