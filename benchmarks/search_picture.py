@@ -40,8 +40,10 @@ def draw(results: Sequence[Measured], picture: Path) -> None:
         axes[0].set_ylabel(f"overlap@{depth}")
         axes[0].set_title(f"{shown:,} documents", fontsize=9)
         axes[2].set_title("tangent search as the collection grows", fontsize=9)
-    rows[0][0].legend(fontsize=7, loc="lower right")
-    figure.tight_layout()
+    # The middle panels hold every method, the dot products included.
+    handles, labels = rows[0][1].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, ncols=5, loc="lower center")
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, metadata={"Date": None})
     print(f"\ndrawn: {picture}")
@@ -68,8 +70,14 @@ def _growth(axis: Any, group: Sequence[Measured], sizes: Sequence[int]) -> None:
     axis.plot([r.documents for r in points], [r.overlap for r in points], "o-")
     for r in points:
         axis.annotate(
-            f"{r.evaluations:,.0f} scored", (r.documents, r.overlap), fontsize=7, rotation=20
+            f"{r.evaluations:,.0f} scored",
+            (r.documents, r.overlap),
+            xytext=(0, -12),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
         )
+    axis.margins(x=0.15)
     axis.set_xscale("log")
     axis.set_xlabel("documents")
     axis.grid(alpha=0.3)
