@@ -80,7 +80,9 @@ def start() -> None:
 def java_class(name: str) -> Any:
     """Return a Java class by its full name, starting the JVM if need be; public members only."""
     start()
-    return _java_class(name)
+    # pyjnius hands out a class to a second thread while the first is still filling it in.
+    with _lock:
+        return _java_class(name)
 
 
 @cache
@@ -92,7 +94,10 @@ def _java_class(name: str) -> Any:
 
 def lucene_version() -> str:
     """Return the version of the Lucene that is loaded, such as "9.9.1"."""
-    return str(java_class("org.apache.lucene.util.Version").LATEST.toString())
+    version = java_class("org.apache.lucene.util.Version")
+    # pyjnius keeps the object of an overloaded method's call in the class, for all threads.
+    with _lock:
+        return str(version.LATEST.toString())
 
 
 def detach() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from hypserini import jvm
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -16,11 +18,9 @@ def detached(function: Callable[P, R]) -> Callable[P, R]:
     """
 
     def task(*args: P.args, **kwargs: P.kwargs) -> R:
-        import jnius
-
         try:
             return function(*args, **kwargs)
         finally:
-            jnius.detach()
+            jvm.detach()
 
     return task

@@ -116,7 +116,7 @@ class LuceneHypencoderSearcher:
         """Open an index of the index folder by its name, e.g. `msmarco-v1-passage.hypencoder...`.
 
         Raises:
-            IndexingError: There is none; the message tells which command builds it.
+            IndexingError: There is none of that name.
         """
         return cls(defaults.index_root() / name, model, **options)
 
