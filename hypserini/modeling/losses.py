@@ -118,6 +118,7 @@ def cross_entropy(
 
 
 _LOSSES: dict[str, Callable[..., Loss]] = {"margin_mse": margin_mse, "cross_entropy": cross_entropy}
+_TEACHER_LOSSES = ("margin_mse", "kl_divergence")
 
 
 def similarity_losses(
@@ -147,3 +148,9 @@ def similarity_losses(
         except TypeError as error:
             raise ModelError(f"the loss {name} does not take {dict(kwargs)}: {error}.") from error
     return losses
+
+
+def needs_labels(loss_type: str | Sequence[str]) -> bool:
+    """Whether one of the losses learns from a teacher's scores."""
+    names = [loss_type] if isinstance(loss_type, str) else loss_type
+    return any(name in _TEACHER_LOSSES for name in names)

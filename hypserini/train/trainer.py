@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hypserini.errors import TrainingError
+from hypserini.modeling.losses import needs_labels
 from hypserini.train.building import build_model
 from hypserini.train.collator import Collator
 from hypserini.train.config import TrainingConfig, training_arguments
@@ -109,12 +110,6 @@ def _optimizer(model: Any, config: TrainingConfig, arguments: Any) -> Any:
         eps=arguments.adam_epsilon,
         weight_decay=arguments.weight_decay,
     )
-
-
-def needs_labels(loss_type: Any) -> bool:
-    """Whether one of the losses learns from a teacher's scores."""
-    names = [loss_type] if isinstance(loss_type, str) else list(loss_type)
-    return "margin_mse" in names
 
 
 def _divergence_guard() -> Any:
