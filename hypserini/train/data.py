@@ -18,6 +18,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from hypserini.errors import TrainingError
+from hypserini.train.config import DataSection
 
 POSITIVE_FILTERS = ("first", "type")
 POSITIVE_TYPE = "positive"
@@ -38,6 +39,42 @@ class Example:
 
     query: str
     items: tuple[Item, ...]
+
+
+def training_data(section: DataSection, *, labels: bool, seed: int, source: str) -> TrainingData:
+    """The checked examples to train on, as `data_config` names them.
+
+    Args:
+        section: the configuration.
+        labels: a loss needs the teacher's scores.
+        seed: of the drawing; with the epoch and the position it decides alone.
+        source: the configuration's name, for messages.
+
+    Raises:
+        TrainingError: the data are missing or malformed; names file, line and field.
+    """
+    if not section.training_data_jsonl:
+        raise TrainingError(f"{source}: data_config names no training_data_jsonl.")
+    return _open(section.training_data_jsonl, section, labels, seed)
+
+
+def validation_data(
+    section: DataSection, *, labels: bool, seed: int, source: str
+) -> TrainingData | None:
+    """The examples whose loss is validated, or None; see `training_data`."""
+    if not section.validation_data_jsonl:
+        return None
+    return _open(section.validation_data_jsonl, section, labels, seed)
+
+
+def _open(path: str, section: DataSection, labels: bool, seed: int) -> TrainingData:
+    return TrainingData(
+        path,
+        negatives=section.num_negatives_to_sample,
+        positive_filter=section.positive_filter_type,
+        scores=labels,
+        seed=seed,
+    )
 
 
 class TrainingData(Dataset):

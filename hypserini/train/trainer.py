@@ -14,7 +14,7 @@ from hypserini.modeling.losses import needs_labels
 from hypserini.train.building import build_model
 from hypserini.train.collator import Collator
 from hypserini.train.config import TrainingConfig, training_arguments
-from hypserini.train.data import TrainingData
+from hypserini.train.data import training_data, validation_data
 
 logger = logging.getLogger(__name__)
 
@@ -52,32 +52,27 @@ def make_trainer(config: TrainingConfig, arguments: Any) -> Any:
 
     data = config.data_config
     labels = needs_labels(config.model_config.loss_type)
-    examples = {
-        path: TrainingData(
-            path,
-            negatives=data.num_negatives_to_sample,
-            positive_filter=data.positive_filter_type,
-            scores=labels,
-            seed=arguments.data_seed if arguments.data_seed is not None else arguments.seed,
-        )
-        for path in (data.training_data_jsonl, data.validation_data_jsonl)
-        if path
+    drawing: dict[str, Any] = {
+        "labels": labels,
+        "seed": arguments.data_seed if arguments.data_seed is not None else arguments.seed,
+        "source": config.source,
     }
+    train_dataset = training_data(data, **drawing)
+    eval_dataset = validation_data(data, **drawing)
     set_seed(arguments.seed)
     model = build_model(config)
-    assert data.training_data_jsonl is not None
     return Trainer(
         model=model,
         args=arguments,
-        train_dataset=examples[data.training_data_jsonl],
-        eval_dataset=examples.get(data.validation_data_jsonl or ""),
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
         data_collator=Collator(
             model.tokenizer,
             query_max_length=model.query_max_length,
             document_max_length=model.document_max_length,
             labels=labels,
         ),
-        callbacks=[_divergence_guard()],
+        callbacks=[_divergence_guard(), _redraw()],
         optimizers=(_optimizer(model, config, arguments), None),
     )
 
@@ -110,6 +105,23 @@ def _optimizer(model: Any, config: TrainingConfig, arguments: Any) -> Any:
         eps=arguments.adam_epsilon,
         weight_decay=arguments.weight_decay,
     )
+
+
+def _redraw() -> Any:
+    """A callback that has the examples drawn anew in each epoch.
+
+    accelerate's loader alone would not: after a resume within an epoch, and with several
+    processes, it passes the epoch to the sampler and not to the data.
+    """
+    from transformers import TrainerCallback
+
+    class Redraw(TrainerCallback):
+        def on_epoch_begin(
+            self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any
+        ) -> None:
+            train_dataloader.dataset.set_epoch(int(state.epoch or 0))
+
+    return Redraw()
 
 
 def _divergence_guard() -> Any:
