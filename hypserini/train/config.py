@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hypserini.errors import TrainingError
+from hypserini.train.data_section import DataSection
 
 logger = logging.getLogger(__name__)
 
@@ -49,20 +50,6 @@ class ModelSection:
     shared_encoder: bool = True
     loss_type: Any = "cross_entropy"
     loss_kwargs: Any = None
-
-
-@dataclass(slots=True)
-class DataSection:
-    """What it is trained on; see `data.TrainingData`."""
-
-    training_data_jsonl: str | None = None
-    validation_data_jsonl: str | None = None
-    positive_filter_type: str = "first"
-    label_key: str | None = "score"
-    num_positives_to_sample: int = 1
-    num_negatives_to_sample: int = 0
-    query_max_length: int = 32
-    document_max_length: int = 512
 
 
 @dataclass(slots=True)
@@ -134,8 +121,7 @@ def parse_config(value: Any, source: str = "the configuration") -> TrainingConfi
         _check_keys(given, [f.name for f in fields(section)], f"{source}, {name}")
         sections[name] = section(**given)
     config = TrainingConfig(**sections, source=source)
-    if not config.data_config.training_data_jsonl:
-        raise TrainingError(f"{source}: data_config names no training_data_jsonl.")
+    config.data_config.check(source)
     if config.data_config.num_positives_to_sample != 1:
         raise TrainingError(f"{source}: num_positives_to_sample can only be 1.")
     return config

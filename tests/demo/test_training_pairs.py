@@ -68,11 +68,13 @@ def test_a_query_that_is_the_summary_is_not_in_its_document() -> None:
 
 
 def test_the_training_data_are_what_the_trainer_reads(tmp_path: Path) -> None:
-    from hypserini.train.data import TrainingData
+    from hypserini.train.config import DataSection
+    from hypserini.train.data import training_data
 
     path = tmp_path / "train.jsonl"
     pairs = list(make_pairs(_many(20), 1, seed=1))
     assert write_training_data(pairs, path) == len(pairs)
-    data = TrainingData(path)
+    section = DataSection(training_data_jsonl=str(path))
+    data = training_data(section, labels=False, seed=0, source="a test")
     assert [data[n].query for n in range(len(data))] == [p.query for p in pairs]
     assert json.loads(path.read_text().splitlines()[0])["items"][0]["type"] == "positive"
