@@ -205,33 +205,7 @@ class CollectionFile:
                 f"{', '.join(value) or 'none'})."
             )
         docid = check_docid(value[key], where)
-        return Document(docid, self._text(value, where), raw, str(self.path), line)
-
-    def _text(self, value: dict, where: str) -> str:
-        fields: Sequence[str] = self.fields or ()
-        if not fields:
-            fields = ("contents",) if "contents" in value else ("title", "text")
-            if fields[-1] not in value:
-                raise CollectionError(
-                    f"{where}: the document has no contents and no text (its fields are "
-                    f"{', '.join(value)}): choose fields with --fields."
-                )
-        parts = []
-        for field in fields:
-            part = value.get(field)
-            if part is None:
-                continue
-            if not isinstance(part, str):
-                raise CollectionError(
-                    f"{where}: field {field} is not a string but {_shorten(json.dumps(part))}."
-                )
-            parts.append(part)
-        if not parts and not any(field in value for field in fields):
-            raise CollectionError(
-                f"{where}: the document has none of the chosen fields {', '.join(fields)} (its "
-                f"fields are {', '.join(value)}): choose others with --fields."
-            )
-        return clean(" ".join(part for part in parts if part))
+        return Document(docid, text_of(value, self.fields, where), raw, str(self.path), line)
 
     def _from_tsv_line(self, text: str, line: int) -> Document:
         where = f"{self.path}, line {line}"
@@ -250,6 +224,42 @@ class CollectionFile:
                 ) from error
         contents = " ".join(part for part in chosen if part)
         return Document(docid, contents, make_raw(docid, contents), str(self.path), line)
+
+
+def text_of(value: dict, fields: Sequence[str] | None, where: str) -> str:
+    """Return the text of a JSON document: its fields joined by a space, empty ones left out.
+
+    Args:
+        value: the document.
+        fields: what the text is made of; None: `contents`, else `title` and `text`.
+        where: the file and the line, for messages.
+
+    Raises:
+        CollectionError: the document has none of the fields, or one that is not a string.
+    """
+    if not fields:
+        fields = ("contents",) if "contents" in value else ("title", "text")
+        if fields[-1] not in value:
+            raise CollectionError(
+                f"{where}: the document has no contents and no text (its fields are "
+                f"{', '.join(value)}): choose fields with --fields."
+            )
+    parts = []
+    for field in fields:
+        part = value.get(field)
+        if part is None:
+            continue
+        if not isinstance(part, str):
+            raise CollectionError(
+                f"{where}: field {field} is not a string but {_shorten(json.dumps(part))}."
+            )
+        parts.append(part)
+    if not parts and not any(field in value for field in fields):
+        raise CollectionError(
+            f"{where}: the document has none of the chosen fields {', '.join(fields)} (its "
+            f"fields are {', '.join(value)}): choose others with --fields."
+        )
+    return clean(" ".join(part for part in parts if part))
 
 
 def make_raw(docid: str, contents: str) -> str:
