@@ -13,13 +13,14 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from hypserini.errors import ModelError
+from hypserini.modeling.batch_scores import BatchScores
 from hypserini.modeling.configuration import (
     DOCUMENT_MAX_LENGTH,
     DualEncoderConfig,
     HypencoderConfig,
 )
 from hypserini.modeling.hypernetwork import Hypernetwork
-from hypserini.modeling.losses import BatchScores, similarity_losses
+from hypserini.modeling.losses import similarity_losses
 from hypserini.modeling.pooling import pool
 from hypserini.modeling.q_net import QNet
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from hypserini.errors import ModelError
 from hypserini.modeling.gradient import gradient_autograd, gradient_dense
 from hypserini.modeling.q_net_config import QNetConfig, q_net_class, register_q_net
-from hypserini.modeling.scoring import Packed, score_dense
+from hypserini.modeling.recompute import score_differentiably
+from hypserini.modeling.scoring import Packed, layer_norm, score_dense
 
 ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -186,7 +187,7 @@ class QNet:
     # Scoring.
 
     def __call__(self, x: Tensor, training: bool = False) -> Tensor:
-        """Score documents, differentiably.
+        """Score documents, differentiably; where they are many, in little memory (`recompute`).
 
         Args:
             x: document vectors, [n, dim] to be scored by every q-net or [q, n, dim], q groups.
@@ -195,7 +196,7 @@ class QNet:
         Returns:
             [q, n] scores in the q-net's dtype.
         """
-        return self.forward(x, training)
+        return score_differentiably(self, x, training)
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         """Compute the scores [q, n] of `x` [n, dim] or [q, n, dim]; what a custom q-net overrides.
@@ -203,19 +204,22 @@ class QNet:
         It must be built of torch operations that autograd can follow.
         """
         config = self.config
+        if not self.vectors and x.dim() == 2:  # dot products with one vector a query
+            return torch.mm(self.matrices[0].squeeze(-1), x.t())
+        x = x.expand(len(self), *x.shape[-2:])
         for block, bias in enumerate(self.vectors):
             y = x
             if config.do_dropout and training:
                 y = F.dropout(y, config.dropout_prob)
-            y = self.activation(torch.matmul(y, self.matrices[block]) + bias.unsqueeze(1))
+            y = self.activation(torch.baddbmm(bias.unsqueeze(1), y, self.matrices[block]))
             if config.do_layer_norm and config.layer_norm_before_residual:
-                y = F.layer_norm(y, y.shape[-1:])
+                y = layer_norm(y)
             if config.has_residual(block):
                 y = y + x
             if config.do_layer_norm and not config.layer_norm_before_residual:
-                y = F.layer_norm(y, y.shape[-1:])
+                y = layer_norm(y)
             x = y
-        return torch.matmul(x, self.matrices[-1]).squeeze(-1)
+        return torch.bmm(x, self.matrices[-1]).squeeze(-1)
 
     @torch.no_grad()
     def score(self, block: Tensor, out: Tensor | None = None) -> Tensor:

@@ -123,7 +123,8 @@ def _identity(width: int, dtype: torch.dtype, device: torch.device) -> tuple[Ten
         )
 
 
-def _layer_norm(x: Tensor) -> Tensor:
+def layer_norm(x: Tensor) -> Tensor:
+    """Normalise the last axis of `x`, without affine parameters, eps 1e-5."""
     # A scale of 1 and a shift of 0 change nothing, but torch is twice as fast with them: without,
     # its loop on the CPU is not vectorised.
     width = x.shape[-1]
@@ -191,10 +192,10 @@ def _score_slice(q_net: QNet, x: Tensor, product: Callable[[Tensor, int], Tensor
     for block in range(output):
         y = product(x, block)
         if config.do_layer_norm and config.layer_norm_before_residual:
-            y = _layer_norm(y)
+            y = layer_norm(y)
         if config.has_residual(block):
             y.add_(x)
         if config.do_layer_norm and not config.layer_norm_before_residual:
-            y = _layer_norm(y)
+            y = layer_norm(y)
         x = y
     return product(x, output).squeeze(-1)
