@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hypserini.errors import TrainingError
 from hypserini.train.data_section import DataSection
-
-logger = logging.getLogger(__name__)
-
-# Names that transformers has given up since the paper's configs were written.
-_RENAMED = {"evaluation_strategy": "eval_strategy"}
-_DROPPED = {
-    "overwrite_output_dir": "an output folder is never emptied",
-    "save_safetensors": "safetensors are always written",
-}
 
 
 @dataclass(slots=True)
@@ -53,19 +44,54 @@ class ModelSection:
 
 
 @dataclass(slots=True)
+class ValidationSection:
+    """A retrieval to validate on; see `read_retrieval_set`.
+
+    Attributes:
+        beir: a BEIR folder, whose `split` of judgements is taken.
+        queries: topics, in place of the folder's.
+        documents: a collection, in place of the folder's.
+        qrels: judgements, in place of the folder's.
+        max_queries: so many at most, drawn by the seed.
+        max_documents: so many at most, all judged ones among them.
+        measures: in the field's notation; the first decides which checkpoint is best.
+        batch_size: documents that are encoded at once.
+    """
+
+    beir: str | None = None
+    split: str = "dev"
+    queries: str | None = None
+    documents: str | None = None
+    qrels: str | None = None
+    max_queries: int | None = None
+    max_documents: int | None = None
+    measures: list[str] = field(default_factory=lambda: ["nDCG@10", "RR@10"])
+    batch_size: int = 64
+
+
+@dataclass(slots=True)
 class TrainerSection:
     """How it is trained.
 
     Attributes:
         hf_trainer_config: goes to transformers' TrainingArguments as it is.
-        resume_from_checkpoint: go on where the output folder's last checkpoint ended.
+        resume_from_checkpoint: go on where the output folder's last checkpoint ended, or a given
+            one; from the beginning where there is none.
         learning_rate_factors: regular expressions of parameter names, each with a factor on
-            `learning_rate`; the first that is found in a name counts.
+            `learning_rate`; the first that is found in a name counts. `weight_decay` is then that
+            of all parameters, those of layer norms and biases as well.
+        validation: a retrieval to validate on.
+        early_stopping_patience: stop when so many validations in turn were no better than the
+            best, and end as the best.
+        early_stopping_threshold: by how much a better one must be better.
     """
 
     hf_trainer_config: dict[str, Any] = field(default_factory=dict)
     resume_from_checkpoint: bool | str = False
     learning_rate_factors: dict[str, float] = field(default_factory=dict)
+    validation: ValidationSection | None = None
+    early_stopping_patience: int | None = None
+    early_stopping_threshold: float = 0.0
 
 
 @dataclass(slots=True)
@@ -76,7 +102,12 @@ class TrainingConfig:
     data_config: DataSection
     trainer_config: TrainerSection
     source: str = "the configuration"
+    given: dict[str, Any] = field(default_factory=dict)
+    """What was read, for the model card."""
 
+
+CONFIGS = Path(__file__).with_name("configs")
+"""The folder of the configurations that come along."""
 
 _SECTIONS = {
     "model_config": ModelSection,
@@ -85,8 +116,12 @@ _SECTIONS = {
 }
 
 
-def read_config(path: str | Path) -> TrainingConfig:
+def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
     """Read a YAML configuration.
+
+    Args:
+        path: a file, or the name of one of those in `CONFIGS`, such as `hypencoder.6_layer`.
+        overrides: `section.key=value`, each with a value in YAML, to be set in it.
 
     Raises:
         TrainingError: the file is missing, is no YAML, or holds a key that does not exist.
@@ -95,13 +130,37 @@ def read_config(path: str | Path) -> TrainingConfig:
         import yaml
     except ImportError as error:
         raise TrainingError("training needs PyYAML: pip install 'hypserini[train]'.") from error
+    bundled = CONFIGS / f"{path}.yaml"
+    file = bundled if bundled.is_file() and not Path(path).exists() else Path(path)
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        value = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for override in overrides:
+            keys, _, text = override.partition("=")
+            _set(value, keys.split("."), yaml.safe_load(text))
     except OSError as error:
-        raise TrainingError(f"{path} cannot be read ({error.strerror}).") from error
+        names = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
+        raise TrainingError(
+            f"{path} cannot be read ({error.strerror}); the configurations that come along are "
+            f"{names}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path} is no YAML: it is no text in UTF-8.") from error
     except yaml.YAMLError as error:
         raise TrainingError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
     return parse_config(value, str(path))
+
+
+def _set(value: Any, keys: list[str], new: Any) -> None:
+    """Set a value within nested mappings, which are made where they are missing."""
+    for key in keys[:-1]:
+        if not isinstance(value, dict):
+            break
+        if value.get(key) is None:
+            value[key] = {}
+        value = value[key]
+    if not isinstance(value, dict):
+        raise TrainingError(f"--set {'.'.join(keys)}: {keys[-1]} is within no mapping.")
+    value[keys[-1]] = new
 
 
 def parse_config(value: Any, source: str = "the configuration") -> TrainingConfig:
@@ -112,68 +171,43 @@ def parse_config(value: Any, source: str = "the configuration") -> TrainingConfi
     """
     if not isinstance(value, dict):
         raise TrainingError(f"{source} is no mapping of {', '.join(_SECTIONS)}.")
-    _check_keys(value, list(_SECTIONS), source)
+    check_keys(value, list(_SECTIONS), source)
     sections: dict[str, Any] = {}
     for name, section in _SECTIONS.items():
         given = value.get(name) or {}
         if not isinstance(given, dict):
             raise TrainingError(f"{source}: {name} is no mapping.")
-        _check_keys(given, [f.name for f in fields(section)], f"{source}, {name}")
+        check_keys(given, [f.name for f in fields(section)], f"{source}, {name}")
         sections[name] = section(**given)
-    config = TrainingConfig(**sections, source=source)
+    validation = sections["trainer_config"].validation
+    if validation is not None:
+        where = f"{source}, trainer_config, validation"
+        if not isinstance(validation, dict):
+            raise TrainingError(f"{where}: is no mapping.")
+        check_keys(validation, [f.name for f in fields(ValidationSection)], where)
+        sections["trainer_config"].validation = ValidationSection(**validation)
+    config = TrainingConfig(**sections, source=source, given=value)
     config.data_config.check(source)
-    if config.data_config.num_positives_to_sample != 1:
-        raise TrainingError(f"{source}: num_positives_to_sample can only be 1.")
+    _check_positives(config)
     return config
 
 
-def training_arguments(section: TrainerSection, source: str) -> Any:
-    """Make transformers' TrainingArguments, translating names that it no longer has.
-
-    Raises:
-        TrainingError: a key does not exist, or transformers refuses a value.
-    """
-    from transformers import TrainingArguments
-
-    known = [f.name for f in fields(TrainingArguments)]
-    values: dict[str, Any] = {"remove_unused_columns": False, "report_to": "none"}
-    for key, value in section.hf_trainer_config.items():
-        if key in _DROPPED:
-            logger.info("%s is no longer used: %s.", key, _DROPPED[key])
-        elif key == "warmup_ratio" and key not in known:
-            # transformers now takes a share of the steps as warmup_steps below 1.
-            if value and not section.hf_trainer_config.get("warmup_steps"):
-                values["warmup_steps"] = value
-        elif key == "tf32" and value and not _has_gpu():
-            logger.info("tf32 is left out: there is no GPU.")
-        else:
-            if key in _RENAMED:
-                logger.info("%s is now called %s.", key, _RENAMED[key])
-            values[_RENAMED.get(key, key)] = value
-    if values.get("max_steps") is None:
-        values.pop("max_steps", None)
-    if not values.get("dataloader_num_workers"):
-        values.pop("dataloader_prefetch_factor", None)
-    for key in ("fsdp", "fsdp_config"):
-        if not values.get(key):
-            values.pop(key, None)
-    _check_keys(values, known, f"{source}, hf_trainer_config")
-    # A loss that is no number must be seen, not smoothed away.
-    values["logging_nan_inf_filter"] = False
-    try:
-        return TrainingArguments(**values)
-    except (ValueError, TypeError, ImportError) as error:
-        message = " ".join(str(error).split())
-        raise TrainingError(f"{source}, hf_trainer_config: {message}") from error
+def _check_positives(config: TrainingConfig) -> None:
+    """Refuse further positives where the loss would take them for negatives."""
+    names, kwargs = config.model_config.loss_type, config.model_config.loss_kwargs
+    names = [names] if isinstance(names, str) else list(names)
+    kwargs = kwargs if isinstance(kwargs, list) else [kwargs]
+    options = dict(zip(names, kwargs, strict=False)).get("cross_entropy") or {}
+    several = config.data_config.num_positives_to_sample > 1
+    if several and "cross_entropy" in names and not options.get("only_use_first_item"):
+        raise TrainingError(
+            f"{config.source}: num_positives_to_sample can only be 1 with the loss cross_entropy, "
+            "which takes further positives for negatives: set it to 1, or only_use_first_item."
+        )
 
 
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def _check_keys(given: dict[str, Any], known: list[str], where: str) -> None:
+def check_keys(given: dict[str, Any], known: Sequence[str], where: str) -> None:
+    """Raise a TrainingError for the first key that is unknown, with the nearest known one."""
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, 1)

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
-import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypserini.errors import TrainingError
 from hypserini.modeling.losses import needs_labels
+from hypserini.train.arguments import training_arguments
 from hypserini.train.building import build_model
+from hypserini.train.card import model_card
+from hypserini.train.checkpoints import starting_point
 from hypserini.train.collator import Collator
-from hypserini.train.config import TrainingConfig, training_arguments
+from hypserini.train.config import TrainingConfig, ValidationSection
 from hypserini.train.data import training_data, validation_data
+from hypserini.train.optimizer import factored_optimizer
+from hypserini.train.plot import NAME as PICTURE
+
+if TYPE_CHECKING:
+    from hypserini.train.retrieval_trainer import RetrievalTrainer
+    from hypserini.train.validation import RetrievalValidation
 
 logger = logging.getLogger(__name__)
 
 
 def train(config: TrainingConfig, *, progress: bool = True) -> Path:
     """Train the model that the configuration describes and save it into its `output_dir`.
+
+    With several processes, each calls this; see `torchrun` and `accelerate launch`.
 
     Returns:
         The folder, which `hypserini.load_model` reads.
@@ -30,113 +39,112 @@ def train(config: TrainingConfig, *, progress: bool = True) -> Path:
             number; says at which step.
         ModelError: a model that the configuration names cannot be loaded.
     """
-    arguments = training_arguments(config.trainer_config, config.source)
+    section = config.trainer_config
+    _need_accelerate()
+    has_losses = config.data_config.kind("validation") is not None
+    arguments = training_arguments(section, config.source, has_losses=has_losses)
     arguments.disable_tqdm = arguments.disable_tqdm or not progress
     trainer = make_trainer(config, arguments)
-    resume = config.trainer_config.resume_from_checkpoint
-    if resume is True and not any(Path(arguments.output_dir).glob("checkpoint-*")):
-        resume = False
-    trainer.train(resume_from_checkpoint=resume or None)
-    trainer.save_model()
+    overwrite = bool(section.hf_trainer_config.get("overwrite_output_dir"))
+    with arguments.main_process_first(local=False):
+        start = starting_point(
+            arguments.output_dir, section.resume_from_checkpoint, overwrite=overwrite
+        )
+    if start:
+        logger.info("Going on from %s.", start)
+    trainer.train(resume_from_checkpoint=start)
+    trainer.finish()
     return Path(arguments.output_dir)
 
 
-def make_trainer(config: TrainingConfig, arguments: Any) -> Any:
-    """Make the Trainer with its model, data and collator; seeded before the model is made."""
+def make_trainer(config: TrainingConfig, arguments: Any) -> RetrievalTrainer:
+    """Make the Trainer with its model, data and collator; seeded before the model is made.
+
+    Raises:
+        TrainingError, ModelError: as `train`.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    _need_accelerate()
+    from transformers import set_seed
+
+    from hypserini.train.retrieval_trainer import RetrievalTrainer
+    from hypserini.train.stopping import PatientStopping
+
+    section, labels = config.trainer_config, needs_labels(config.model_config.loss_type)
+    seed = arguments.data_seed if arguments.data_seed is not None else arguments.seed
+    drawing: dict[str, Any] = {"labels": labels, "seed": seed, "source": config.source}
+    train_dataset = training_data(config.data_config, **drawing)
+    loss_data = validation_data(config.data_config, **drawing)
+    retrieval = _retrieval(section.validation, seed)
+    set_seed(arguments.seed)
+    model = build_model(config)
+    callbacks = []
+    if section.early_stopping_patience is not None:
+        callbacks.append(
+            PatientStopping(section.early_stopping_patience, section.early_stopping_threshold)
+        )
+
+    def card(trainer: RetrievalTrainer, folder: Path) -> str:
+        state = trainer.state
+        at_end = folder == Path(arguments.output_dir)
+        best = state.best_model_checkpoint if at_end and arguments.load_best_model_at_end else None
+        return model_card(
+            model,
+            config,
+            arguments,
+            step=state.global_step,
+            examples=len(train_dataset),
+            history=state.log_history,
+            best=Path(best).name if best else None,
+            with_picture=at_end and (folder / PICTURE).is_file(),
+        )
+
+    try:
+        return RetrievalTrainer(
+            retrieval=retrieval,
+            loss_data=loss_data,
+            card=card,
+            model=model,
+            args=arguments,
+            train_dataset=train_dataset,
+            data_collator=Collator(
+                model.tokenizer,
+                query_max_length=model.query_max_length,
+                document_max_length=model.document_max_length,
+                labels=labels,
+            ),
+            callbacks=callbacks,
+            optimizers=(
+                factored_optimizer(model, section.learning_rate_factors, arguments, config.source),
+                None,
+            ),
+        )
+    except (ValueError, ImportError) as error:
+        message = " ".join(str(error).split())
+        raise TrainingError(f"{config.source}, hf_trainer_config: {message}") from error
+
+
+def _need_accelerate() -> None:
     try:
         import accelerate  # noqa: F401
     except ImportError as error:
         raise TrainingError("training needs accelerate: pip install 'hypserini[train]'.") from error
-    from transformers import Trainer, set_seed
-
-    data = config.data_config
-    labels = needs_labels(config.model_config.loss_type)
-    drawing: dict[str, Any] = {
-        "labels": labels,
-        "seed": arguments.data_seed if arguments.data_seed is not None else arguments.seed,
-        "source": config.source,
-    }
-    train_dataset = training_data(data, **drawing)
-    eval_dataset = validation_data(data, **drawing)
-    set_seed(arguments.seed)
-    model = build_model(config)
-    return Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        data_collator=Collator(
-            model.tokenizer,
-            query_max_length=model.query_max_length,
-            document_max_length=model.document_max_length,
-            labels=labels,
-        ),
-        callbacks=[_divergence_guard(), _redraw()],
-        optimizers=(_optimizer(model, config, arguments), None),
-    )
 
 
-def _optimizer(model: Any, config: TrainingConfig, arguments: Any) -> Any:
-    """AdamW with a learning rate for each factor; None, the Trainer's own, without factors."""
-    factors = config.trainer_config.learning_rate_factors
-    if not factors:
+def _retrieval(section: ValidationSection | None, seed: int) -> RetrievalValidation | None:
+    if section is None:
         return None
-    import torch
+    from hypserini.train.retrieval_set import read_retrieval_set
+    from hypserini.train.validation import RetrievalValidation
 
-    groups: dict[float, list[Any]] = {}
-    used: set[str] = set()
-    for name, parameter in model.named_parameters():
-        pattern = next((p for p in factors if re.search(p, name)), None)
-        used.update([pattern] if pattern is not None else [])
-        factor = 1.0 if pattern is None else factors[pattern]
-        groups.setdefault(factor, []).append(parameter)
-    if unused := [p for p in factors if p not in used]:
-        raise TrainingError(
-            f"{config.source}: learning_rate_factors names {unused[0]!r}, which no parameter has."
-        )
-    return torch.optim.AdamW(
-        [
-            {"params": parameters, "lr": factor * arguments.learning_rate}
-            for factor, parameters in groups.items()
-        ],
-        lr=arguments.learning_rate,
-        betas=(arguments.adam_beta1, arguments.adam_beta2),
-        eps=arguments.adam_epsilon,
-        weight_decay=arguments.weight_decay,
+    task = read_retrieval_set(
+        section.beir,
+        split=section.split,
+        queries=section.queries,
+        documents=section.documents,
+        qrels=section.qrels,
+        max_queries=section.max_queries,
+        max_documents=section.max_documents,
+        seed=seed,
     )
-
-
-def _redraw() -> Any:
-    """A callback that has the examples drawn anew in each epoch.
-
-    accelerate's loader alone would not: after a resume within an epoch, and with several
-    processes, it passes the epoch to the sampler and not to the data.
-    """
-    from transformers import TrainerCallback
-
-    class Redraw(TrainerCallback):
-        def on_epoch_begin(
-            self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any
-        ) -> None:
-            train_dataloader.dataset.set_epoch(int(state.epoch or 0))
-
-    return Redraw()
-
-
-def _divergence_guard() -> Any:
-    """A callback that stops when the logged loss is no longer a number."""
-    from transformers import TrainerCallback
-
-    class DivergenceGuard(TrainerCallback):
-        def on_log(
-            self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
-        ) -> None:
-            loss = (logs or {}).get("loss")
-            if loss is not None and not math.isfinite(float(loss)):
-                raise TrainingError(
-                    f"the loss is {loss} at step {state.global_step}: training has diverged, "
-                    "lower learning_rate."
-                )
-
-    return DivergenceGuard()
+    return RetrievalValidation(task, section.measures, batch_size=section.batch_size)

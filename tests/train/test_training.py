@@ -81,7 +81,7 @@ def _config(data: Path, tokenizer: Path, output: Path, **model: Any) -> dict[str
 
 
 def _losses(config: dict[str, Any]) -> list[float]:
-    from hypserini.train.config import training_arguments
+    from hypserini.train.arguments import training_arguments
     from hypserini.train.trainer import make_trainer
 
     parsed = parse_config(config)
@@ -166,7 +166,7 @@ def test_a_deeper_model_begins_as_the_shallow_one_it_comes_from(
 
 
 def test_parts_can_learn_at_other_rates(data: Path, tokenizer: Path, tmp_path: Path) -> None:
-    from hypserini.train.config import training_arguments
+    from hypserini.train.arguments import training_arguments
     from hypserini.train.trainer import make_trainer
 
     config = _config(data, tokenizer, tmp_path / "out")

@@ -9,7 +9,8 @@ import pytest
 
 from hypserini.errors import TrainingError
 from hypserini.train.__main__ import main
-from hypserini.train.config import parse_config, read_config, training_arguments
+from hypserini.train.arguments import training_arguments
+from hypserini.train.config import parse_config, read_config
 
 # The shape of the paper's YAML, with the Trainer's names of its time.
 PAPER = """
@@ -71,8 +72,8 @@ def test_the_papers_config_is_understood(tmp_path: Path) -> None:
         ({"data_config": {}}, "no training_data_jsonl"),
         ({"data_config": 3}, "data_config is no mapping"),
         (
-            {"data_config": {"training_data_jsonl": "x", "num_positives_to_sample": 2}},
-            "num_positives_to_sample can only be 1",
+            {"data_config": {"training_data_jsonl": "x", "num_positives_to_sample": 0}},
+            "num_positives_to_sample is 0: give a whole number of at least 1",
         ),
     ],
 )
