@@ -11,6 +11,7 @@ import shutil
 import zlib
 from array import array
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,7 @@ class LineFile:
     memory; pickling copies the offsets alone.
 
     Args:
-        path: the file as the user named it, for messages.
-        plain: the file to read, which is `path`, or what was unpacked from it.
+        path: the file; what is in a .gz is unpacked first.
         every: only the beginning of every so many lines is kept. Short lines make do with less
             than eight bytes each.
     """
@@ -79,17 +79,14 @@ class LineFile:
         start = self._offsets[position // self.every]
         for _ in range(position % self.every):
             start = self._next(start)
-        return self.at(start)
-
-    def at(self, offset: int) -> bytes:
-        """The line that begins at an offset, without its line break."""
         view = self._mapped()
-        end = view.find(b"\n", offset)
-        return view[offset : end if end >= 0 else len(view)].rstrip(b"\r")
+        end = view.find(b"\n", start)
+        return view[start : end if end >= 0 else len(view)].rstrip(b"\r")
 
-    def number_at(self, offset: int) -> int:
-        """The number, from 1, of the line that begins at an offset; reads all before it."""
-        return self._mapped()[:offset].count(b"\n") + 1
+    def number(self, position: int) -> int:
+        """The number, from 1, that a line has in the file; reads all lines before it."""
+        numbers = (number for number, _, _ in LineFile(self.path).scan())
+        return next(islice(numbers, position, None))
 
     def _next(self, start: int) -> int:
         """Where the line after the one at `start` begins, blank ones passed over."""

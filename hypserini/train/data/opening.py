@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from hypserini.errors import TrainingError
+from hypserini.train.data.beir import BeirFolder
 from hypserini.train.data.dataset import Source, TrainingData
+from hypserini.train.data.hub import HubRows
 from hypserini.train.data.json_lines import JsonLines
 from hypserini.train.data.selection import Selection
+from hypserini.train.data.text_store import TextStore
+from hypserini.train.data.triples import Triples, check_columns
 from hypserini.train.data_section import DataSection
 
 
@@ -47,10 +51,33 @@ def _open(section: DataSection, purpose: str, labels: bool, seed: int, source: s
         )
     selection = Selection.of(section, labels)
     return TrainingData(
-        _source(section, purpose, selection), selection, seed=seed, redraw=purpose == "training"
+        _source(section, purpose, selection, source),
+        selection,
+        seed=seed,
+        redraw=purpose == "training",
     )
 
 
-def _source(section: DataSection, purpose: str, selection: Selection) -> Source:
-    value = getattr(section, f"{purpose}_{section.kind(purpose)}")
-    return JsonLines(value if isinstance(value, list) else [value], selection, section.label_key)
+def _source(section: DataSection, purpose: str, selection: Selection, source: str) -> Source:
+    kind = section.kind(purpose)
+    value = getattr(section, f"{purpose}_{kind}")
+    split = getattr(section, f"{purpose}_data_split")
+    if kind == "data_jsonl":
+        paths = value if isinstance(value, list) else [value]
+        return JsonLines(paths, selection, section.label_key)
+    if kind == "huggingface_dataset":
+        return HubRows(value, split, selection, section.label_key)
+    if kind == "beir":
+        return BeirFolder(value, split, selection)
+    if section.triples_columns:
+        check_columns(section.triples_columns, f"{source}: data_config")
+    collection, queries = (section.path_of(purpose, name) for name in ("collection", "queries"))
+    assert collection is not None
+    assert queries is not None
+    return Triples(
+        value,
+        section.triples_columns,
+        TextStore(collection),
+        TextStore(queries, queries=True),
+        selection,
+    )
