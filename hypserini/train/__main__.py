@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 from collections.abc import Sequence
 
 from hypserini import cli
@@ -13,17 +15,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m hypserini.train",
         description="Train a Hypencoder or a bi-encoder with transformers' Trainer.",
+        epilog="Several GPUs: torchrun --nproc-per-node N -m hypserini.train config.yaml",
     )
-    parser.add_argument("config", help="YAML with model_config, data_config and trainer_config")
+    parser.add_argument(
+        "config",
+        help="YAML with model_config, data_config and trainer_config, or the name of one that "
+        "comes along, such as hypencoder.6_layer",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="set a value of the configuration, such as "
+        "trainer_config.hf_trainer_config.max_steps=1000; may be given again",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the last checkpoint in output_dir, if there is one",
+    )
     return cli.main(parser, _train, argv)
 
 
 def _train(args: argparse.Namespace) -> None:
+    is_first = os.environ.get("RANK", "0") == "0"
+    if not is_first:
+        logging.getLogger().setLevel(logging.WARNING)
     from hypserini.train.config import read_config
     from hypserini.train.trainer import train
 
-    folder = train(read_config(args.config), progress=not args.quiet)
-    print(f"The model is in {folder}: give it as --model to hypserini.index and hypserini.search.")
+    config = read_config(args.config, args.set)
+    if args.resume and not config.trainer_config.resume_from_checkpoint:
+        config.trainer_config.resume_from_checkpoint = True
+    folder = train(config, progress=not args.quiet)
+    if is_first:
+        print(
+            f"The model is in {folder}: give it as --model to hypserini.index and hypserini.search."
+        )
 
 
 if __name__ == "__main__":
