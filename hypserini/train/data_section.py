@@ -84,8 +84,9 @@ class DataSection:
                 )
             if purpose == "training" and not given:
                 raise TrainingError(f"{where} names no {', '.join(keys[:-1])} or {keys[-1]}.")
-            for key in keys:
-                self._check_path(key, where)
+            names = ("collection", "queries", "data_split")
+            for key in (*keys, *(f"{purpose}_{name}" for name in names), "label_key"):
+                self._check_name(key, where)
             kind = self.kind(purpose)
             if kind == "data_jsonl" and getattr(self, f"{purpose}_data_split") != "train":
                 raise TrainingError(
@@ -99,6 +100,11 @@ class DataSection:
                             f"{where}.{purpose}_triples holds ids: name their texts as "
                             f"{purpose}_{name}."
                         )
+        columns = self.triples_columns
+        if columns is not None and not (
+            isinstance(columns, list) and all(isinstance(column, str) for column in columns)
+        ):
+            raise TrainingError(f"{where}.triples_columns is {columns!r}: give a list of names.")
         self._check_numbers(where)
         if self.positive_filter_type not in POSITIVE_FILTERS:
             raise TrainingError(
@@ -111,10 +117,17 @@ class DataSection:
         """The `collection` or `queries` of `training` or `validation` triples."""
         return getattr(self, f"{purpose}_{name}") or getattr(self, f"training_{name}")
 
-    def _check_path(self, key: str, where: str) -> None:
+    @property
+    def score_field(self) -> str | None:
+        """The field of an item that holds its score; None: scores are not read."""
+        if self.positive_filter_type == "score_above":
+            return (self.positive_filter_kwargs or {}).get("score_key", self.label_key or "score")
+        return self.label_key
+
+    def _check_name(self, key: str, where: str) -> None:
         value = getattr(self, key)
-        paths = value if key.endswith("_data_jsonl") and isinstance(value, list) else [value]
-        if any(path is not None and not isinstance(path, str) for path in paths):
+        given = value if key.endswith("_data_jsonl") and isinstance(value, list) else [value]
+        if any(name is not None and not isinstance(name, str) for name in given):
             raise TrainingError(f"{where}.{key} is {value!r}: give a path or a name.")
 
     def _check_numbers(self, where: str) -> None:
@@ -142,9 +155,8 @@ class DataSection:
                 )
             if not isinstance(value, known[key]) or isinstance(value, bool):
                 raise TrainingError(f"{where}.positive_filter_kwargs.{key} cannot be {value!r}.")
-        score_key = (self.positive_filter_kwargs or {}).get("score_key", self.label_key)
-        if self.positive_filter_type == "score_above" and score_key != self.label_key:
+        if self.label_key not in (None, self.score_field):
             raise TrainingError(
-                f"{where}.positive_filter_kwargs.score_key is {score_key!r} and label_key "
+                f"{where}.positive_filter_kwargs.score_key is {self.score_field!r} and label_key "
                 f"{self.label_key!r}: an item has one score, so name one field."
             )

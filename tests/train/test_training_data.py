@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hypserini.errors import TrainingError
-from hypserini.train.config import DataSection
+from hypserini.train.config import DataSection, parse_config
 from hypserini.train.data import Example, TrainingData, training_data, validation_data
 
 
@@ -77,9 +77,21 @@ def test_positives_are_those_above_a_score(path: Path) -> None:
         num_positives_to_sample=2,
         num_negatives_to_sample=3,
     )
+    assert data[0].items[0].score is not None
     contents = _contents(data[0])
     assert set(contents[:2]) == {"document 0", "document 1"}
     assert set(contents[2:]) == {"document 2", "document 3", "document 4"}
+
+
+def test_a_score_can_choose_positives_without_being_a_label(path: Path) -> None:
+    items = [{"content": "x", "judged": 0}, {"content": "y", "judged": 1}]
+    data = _open(
+        _write(path, _line(items=items)),
+        positive_filter_type="score_above",
+        positive_filter_kwargs={"score_key": "judged"},
+        label_key=None,
+    )
+    assert _contents(data[0]) == ["y"]
 
 
 def test_several_positives_stand_first(path: Path) -> None:
@@ -227,6 +239,15 @@ def test_missing_empty_and_damaged_files(path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(TrainingError, match=r"train\.gz is a damaged gzip file"):
         _open(packed)
     assert not any((path.parent / "cache" / "training").iterdir())
+    with gzip.open(packed, "wt") as file:
+        file.write(json.dumps(_line()))
+    monkeypatch.setenv("HYPSERINI_CACHE", str(packed))
+    with pytest.raises(TrainingError, match=r"train\.gz cannot be unpacked into .*HYPSERINI_CACHE"):
+        _open(packed)
+    packed.unlink()
+    packed.mkdir()
+    with pytest.raises(TrainingError, match=r"train\.gz cannot be read \(Is a directory\)"):
+        _open(packed)
 
 
 def test_a_file_that_changes_after_the_check(path: Path) -> None:
@@ -236,6 +257,27 @@ def test_a_file_that_changes_after_the_check(path: Path) -> None:
         data[1]
 
 
+def test_all_keys_of_the_papers_configuration_are_taken(path: Path) -> None:
+    values = {
+        "training_data_jsonl": str(_write(path, _line())),
+        "validation_data_jsonl": str(path),
+        "training_huggingface_dataset": None,
+        "validation_huggingface_dataset": None,
+        "training_data_split": "train",
+        "validation_data_split": "train",
+        "positive_filter_type": "type",
+        "positive_filter_kwargs": {"positive_type": "positive"},
+        "label_key": "score",
+        "num_positives_to_sample": 1,
+        "num_negatives_to_sample": 4,
+    }
+    section = parse_config({"data_config": values}).data_config
+    for opened in (training_data, validation_data):
+        data = opened(section, labels=True, seed=0, source="my.yaml")
+        assert data is not None
+        assert _contents(data[0])[0] == "document 3"
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -243,6 +285,8 @@ def test_a_file_that_changes_after_the_check(path: Path) -> None:
         ({"training_beir": "x"}, "names both training_data_jsonl and training_beir"),
         ({"training_data_jsonl": [3]}, r"training_data_jsonl is \[3\]: give a path"),
         ({"training_data_split": "train[:10]"}, "training_data_split has no meaning for JSON"),
+        ({"label_key": 3}, "label_key is 3: give"),
+        ({"triples_columns": "query positive"}, "triples_columns is 'query positive': give a list"),
         ({"positive_filter_type": "best"}, "'best': use one of first, type"),
         (
             {"positive_filter_type": "type", "positive_filter_kwargs": {"typ": "x"}},

@@ -57,7 +57,7 @@ class HubRows:
         if not len(self._rows):
             raise TrainingError(f"the data set {self.name} is empty.")
         number = 0
-        with Checking(self.name, "each row's query, items, scores and types") as checking:
+        with Checking(self.name, "each row's query, items, scores and types", "rows") as checking:
             for table in self._rows.with_format("arrow").iter(_BATCH):
                 for row in table.to_pylist():
                     try:
@@ -67,7 +67,7 @@ class HubRows:
                             f"the data set {self.name}, row {number}: {error}"
                         ) from error
                     number += 1
-            checking.lines = number
+            checking.count = number
 
     def _parse(self, row: dict[str, Any]) -> Example:
         items = row["items"]

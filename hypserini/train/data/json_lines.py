@@ -60,7 +60,7 @@ class JsonLines:
                     selection.check(self._parse(line).items)
                 except TrainingError as error:
                     raise TrainingError(f"{file.path}, line {number}: {error}") from error
-            checking.lines = len(file)
+            checking.count = len(file)
 
     def _parse(self, line: bytes) -> Example:
         try:

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import logging
 import mmap
-import os
 import shutil
 import zlib
 from array import array
@@ -15,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hypserini.errors import TrainingError
+from hypserini.errors import OutputError, TrainingError
 from hypserini.files import atomic_output
 from hypserini.jar import cache_folder
 
@@ -127,23 +126,27 @@ def unpacked(path: Path) -> Path:
         return path
     try:
         stat = path.stat()
-        key = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()
-        digest = hashlib.blake2b(key, digest_size=8).hexdigest()
-        place = cache_folder() / "training" / f"{digest}-{path.stem}"
-        if not place.is_file():
-            logger.info("Unpacking %s into %s.", path, place)
-            with gzip.open(path, "rb") as packed, atomic_output(place, "wb") as plain:
-                shutil.copyfileobj(packed, plain, 1 << 20)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    key = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()
+    digest = hashlib.blake2b(key, digest_size=8).hexdigest()
+    place = cache_folder() / "training" / f"{digest}-{path.stem}"
+    if place.is_file():
+        return place
+    logger.info("Unpacking %s into %s.", path, place)
+    try:
+        with gzip.open(path, "rb") as packed, atomic_output(place, "wb") as plain:
+            shutil.copyfileobj(packed, plain, 1 << 20)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise TrainingError(
             f"{path} is a damaged gzip file ({error}): obtain or make it again."
         ) from error
-    except OSError as error:
-        if error.filename is None or os.fspath(path) == error.filename:
+    except (OSError, OutputError) as error:
+        if isinstance(error, OSError) and error.filename == str(path):
             raise _unreadable(path, error) from error
         raise TrainingError(
-            f"{path} cannot be unpacked into {cache_folder()} ({error.strerror}): set "
-            "HYPSERINI_CACHE to a folder with room, or unpack it yourself."
+            f"{path} cannot be unpacked into {place.parent} ({error}): set HYPSERINI_CACHE to a "
+            "folder with room, or unpack it yourself."
         ) from error
     return place
 

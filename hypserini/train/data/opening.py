@@ -64,9 +64,9 @@ def _source(section: DataSection, purpose: str, selection: Selection, source: st
     split = getattr(section, f"{purpose}_data_split")
     if kind == "data_jsonl":
         paths = value if isinstance(value, list) else [value]
-        return JsonLines(paths, selection, section.label_key)
+        return JsonLines(paths, selection, section.score_field)
     if kind == "huggingface_dataset":
-        return HubRows(value, split, selection, section.label_key)
+        return HubRows(value, split, selection, section.score_field)
     if kind == "beir":
         return BeirFolder(value, split, selection)
     if section.triples_columns:

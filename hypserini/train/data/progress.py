@@ -19,15 +19,17 @@ class Checking:
     Args:
         name: the file, or the name of a data set.
         what: what is checked, as the object of a sentence.
+        unit: what is counted.
 
     Attributes:
-        lines: how many were checked; to be set before the end.
+        count: how many were checked; to be set before the end.
     """
 
-    def __init__(self, name: str | Path, what: str) -> None:
+    def __init__(self, name: str | Path, what: str, unit: str = "lines") -> None:
         self.name = name
         self.what = what
-        self.lines = 0
+        self.unit = unit
+        self.count = 0
 
     def __enter__(self) -> Checking:
         self._start = time.perf_counter()
@@ -47,10 +49,12 @@ class Checking:
         if error is None:
             seconds = time.perf_counter() - self._start
             logger.info(
-                "Checked %s: %s in %s lines (%.1f s, %s lines/s).",
+                "Checked %s: %s in %s %s (%.1f s, %s %s/s).",
                 self.name,
                 self.what,
-                f"{self.lines:,}",
+                f"{self.count:,}",
+                self.unit,
                 seconds,
-                f"{self.lines / max(seconds, 1e-6):,.0f}",
+                f"{self.count / max(seconds, 1e-6):,.0f}",
+                self.unit,
             )

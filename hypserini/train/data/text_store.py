@@ -52,7 +52,7 @@ class TextStore:
                 if queries and not text.strip():
                     raise TrainingError(f"{self.path}, line {number}: query {docid} has no text.")
                 keys.append(key_of(docid))
-            checking.lines = len(keys)
+            checking.count = len(keys)
         self._keys, self._order = self._sorted(np.frombuffer(keys, dtype=np.int64))
 
     def __len__(self) -> int:

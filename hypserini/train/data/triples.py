@@ -114,7 +114,7 @@ class Triples:
                     keys, numbers = array("q"), array("q")
             if numbers:
                 self._look_up(keys, numbers)
-            checking.lines = len(self._file)
+            checking.count = len(self._file)
         score = 0.0 if self._scores else None
         items = [Item("", score, "positive"), *[Item("", score, "negative")] * (several - 1)]
         try:
