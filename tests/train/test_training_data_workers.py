@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from hypserini.train.arguments import training_arguments
 from hypserini.train.config import parse_config
-from hypserini.train.trainer import make_trainer
+from hypserini.train.trainer import make_trainer, train
 
 Settings = Callable[..., dict[str, Any]]
 
@@ -67,6 +69,32 @@ def test_batches_are_the_same_in_workers(
             assert all(torch.equal(one[key], other[key]) for key in one)
     # What is drawn differs from epoch to epoch, for workers that live on as well.
     assert (_negatives(many[0]) != _negatives(many[1])) == (kind != "triples")
+
+
+def test_a_run_resumed_within_an_epoch_draws_what_it_would_have_drawn(
+    settings: Settings, beir: Path, tmp_path: Path
+) -> None:
+    def config(output: str) -> dict[str, Any]:
+        made = settings(output)
+        made["data_config"] = {"training_beir": str(beir), "training_data_split": "dev"}
+        made["data_config"] |= {"num_negatives_to_sample": 2}
+        # Three batches an epoch, so that step 5 is within the second.
+        made["trainer_config"]["hf_trainer_config"] |= {
+            "per_device_train_batch_size": 4,
+            "max_steps": 9,
+            "save_strategy": "steps",
+            "save_steps": 5,
+        }
+        return made
+
+    whole = train(parse_config(config("whole")), progress=False)
+    shutil.copytree(whole / "checkpoint-5", tmp_path / "resumed" / "checkpoint-5")
+    again = config("resumed")
+    again["trainer_config"]["resume_from_checkpoint"] = True
+    resumed = train(parse_config(again), progress=False)
+    expected = load_file(whole / "model.safetensors")
+    weights = load_file(resumed / "model.safetensors")
+    assert all(torch.equal(expected[name], weights[name]) for name in expected)
 
 
 def _negatives(batches: list[dict[str, Any]]) -> list[Any]:
