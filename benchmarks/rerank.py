@@ -1,13 +1,15 @@
 """Reranking against the bare matrix products of the same shapes.
 
 One query's 1,000 documents of 768 dimensions, scattered over a larger index, by a q-net of six
-hidden blocks: the shape of the published hypencoder.6_layer. Query encoding is left out.
+hidden blocks: the shape of the published hypencoder.6_layer. Query encoding is left out. Every
+round has a q-net of its own, as every query has.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from hypserini.index.reader import Index
 from hypserini.modeling import QNet
 from hypserini.search.batch import QueryBatch
 from hypserini.search.first_stage import GivenRankings
+from hypserini.search.ranking import Hits
 from hypserini.search.rerank import RerankOptions, rerank
 from hypserini.search.scorer import QNetScorer
 
@@ -31,6 +34,11 @@ def bare_products(q_net: QNet, documents: int) -> None:
     with torch.inference_mode():
         for x, matrix, out in zip(inputs, matrices, outputs, strict=True):
             torch.mm(x, matrix, out=out)
+
+
+def search(index: Index, q_net: QNet, k: int, given: RerankOptions) -> Hits:
+    """Rerank the given documents with a q-net that was not used before."""
+    return rerank(index, QueryBatch(q_net, ["q"], [None]), k, QNetScorer(q_net), given)[0]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -50,16 +58,16 @@ def main(argv: list[str] | None = None) -> None:
         write_index(path, args.documents, args.dim)
         with Index(path) as index:
             for blocks in args.blocks:
-                q_net = random_q_net(args.dim, blocks)
-                batch, scorer = QueryBatch(q_net, ["q"], [None]), QNetScorer(q_net)
+                q_nets = [random_q_net(args.dim, blocks) for _ in range(args.rounds)]
+                one, other = cycle(q_nets), cycle(reversed(q_nets))
                 best = best_of(
                     args.rounds,
                     {
-                        "products": lambda: bare_products(q_net, args.depth),  # noqa: B023
-                        "rerank": lambda: rerank(index, batch, args.depth, scorer, given),  # noqa: B023
+                        "products": lambda: bare_products(next(one), args.depth),  # noqa: B023
+                        "rerank": lambda: search(index, next(other), args.depth, given),  # noqa: B023
                     },
                 )
-                hits = rerank(index, batch, args.depth, scorer, given)[0]
+                hits = search(index, random_q_net(args.dim, blocks), args.depth, given)
                 rows.append(
                     [
                         blocks,

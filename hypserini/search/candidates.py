@@ -79,9 +79,11 @@ class Candidates:
 
     def hits(self, query: int) -> tuple[list[str], np.ndarray]:
         """Rank the documents of a query, ties by docid: docids, and their scores `[n] float32`."""
-        docids = jvm.unpack(self._java.hits(query))
-        scores = np.frombuffer(self._java.hitScores().tostring(), "<f4")
-        return docids, scores.astype(np.float32)
+        return jvm.unpack(self._java.hits(query)), self._hit_scores()
+
+    def _hit_scores(self) -> np.ndarray:
+        """The scores of the documents ranked last."""
+        return np.frombuffer(self._java.hitScores().tostring(), "<f4").astype(np.float32)
 
     @property
     def evaluations(self) -> int:
@@ -164,7 +166,13 @@ class DocList(Candidates):
         doc_list = jvm.java_class("io.hypserini.DocList")
         java = doc_list(index.java, queries, k, block, jvm.pack(docids), java_of(filter))
         super().__init__(java, index, queries, block)
+        self._docids = docids
         self.missing: list[int] = list(java.missing())
+
+    def hits(self, query: int) -> tuple[list[str], np.ndarray]:
+        """As in `Candidates`; the docids are those given, none is looked up."""
+        docids = [self._docids[position] for position in self._java.hitPositions(query)]
+        return docids, self._hit_scores()
 
 
 class Nearest(Candidates):

@@ -53,4 +53,5 @@ class Hits(list[Hit]):
     @classmethod
     def of(cls, ranked: tuple[list[str], np.ndarray[Any, Any]], cost: Cost | None = None) -> Hits:
         """Of docids and scores, as `Candidates.hits` gives them."""
-        return cls((Hit(docid, float(score)) for docid, score in zip(*ranked, strict=True)), cost)
+        docids, scores = ranked
+        return cls(map(Hit, docids, scores.tolist()), cost)

@@ -117,11 +117,20 @@ public abstract class Candidates implements Closeable {
 
   /** Ranks the best documents of a query; returns their docids as {@link Texts}. */
   public final byte[] hits(int query) throws IOException {
+    return Texts.pack(Arrays.asList(rank(query)));
+  }
+
+  /** Ranks the best documents of a query; returns their docids. */
+  protected final BytesRef[] rank(int query) throws IOException {
     int size = best[query].size();
     hitDocs = new int[size];
     hitScores = new float[size];
-    BytesRef[] names = best[query].ranked(hitDocs, hitScores);
-    return Texts.pack(Arrays.asList(names));
+    return best[query].ranked(hitDocs, hitScores);
+  }
+
+  /** The documents of the last {@link #hits}, best first. */
+  protected final int[] hitDocs() {
+    return hitDocs;
   }
 
   /** The scores that belong to the last {@link #hits}, as little-endian float32. */
