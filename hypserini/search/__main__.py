@@ -13,6 +13,7 @@ from hypserini.errors import IndexingError, TopicsError
 from hypserini.search import explain, flags, stages
 
 if TYPE_CHECKING:
+    from hypserini.search.filters import Filter
     from hypserini.search.searcher import Hits, LuceneHypencoderSearcher
     from hypserini.search.topics import Topics
 
@@ -108,8 +109,9 @@ def run(args: argparse.Namespace) -> None:
             print(line)
         started = time.perf_counter()
         hits = 0
-        rankings = told.watch(search_topics(args, searcher, topics, around, k))
-        for qid, ranking in around.finish(rankings):
+        wanted = find_filter(args, searcher)
+        rankings = told.watch(search_topics(args, searcher, topics, around, k, wanted))
+        for qid, ranking in around.finish(rankings, wanted):
             writer.tag = told.tag
             writer.write(qid, ranking, texts[qid], searcher.contents)
             hits += len(ranking)
@@ -161,19 +163,27 @@ def open_searcher(args: argparse.Namespace, index: Path) -> LuceneHypencoderSear
     return searcher
 
 
+def find_filter(args: argparse.Namespace, searcher: LuceneHypencoderSearcher) -> Filter | None:
+    """The filter that the flag asks for."""
+    from hypserini.search.filters import make_filter
+
+    return make_filter(searcher.index, args.filter)
+
+
 def search_topics(
     args: argparse.Namespace,
     searcher: LuceneHypencoderSearcher,
     topics: Topics,
     around: stages.Stages,
     k: int,
+    filter: Filter | None,
 ) -> Iterator[tuple[str, Hits]]:
     """The rankings of all topics in order, under a progress bar."""
     from tqdm import tqdm
 
     qids = topics.qids
     with tqdm(total=len(qids), desc="searching", unit=" topics", disable=args.quiet) as bar:
-        how = {**around.search_options, "filter": args.filter}
+        how = {**around.search_options, "filter": filter}
         if args.encoded_queries:
             rankings = search_encoded(args, searcher, qids, k, how)
         else:
@@ -218,10 +228,11 @@ def ask(args: argparse.Namespace) -> None:
         stages.Stages(args, index, topics) as around,
         open_searcher(args, index) as searcher,
     ):
+        wanted = find_filter(args, searcher)
         found = searcher.stream_search(
-            topics.texts, topics.qids, args.hits, filter=args.filter, **around.search_options
+            topics.texts, topics.qids, args.hits, filter=wanted, **around.search_options
         )
-        [(_, hits)] = around.finish(found)
+        [(_, hits)] = around.finish(found, wanted)
         for rank, hit in enumerate(hits, start=1):
             document = searcher.doc(hit.docid)
             text = " ".join((document.contents() or "").split()) if document else ""
@@ -240,10 +251,11 @@ def converse(args: argparse.Namespace) -> None:
         Bm25(index, Bm25Options(args.k1, args.b, args.rm3)) as bm25,
         open_searcher(args, index) as searcher,
     ):
+        wanted = find_filter(args, searcher)
         print(f"{index}: {searcher.num_docs:,} documents. An empty line ends.")
         while query := read_query():
             width = shutil.get_terminal_size().columns
-            print("\n".join(answer(searcher, bm25, query, args.hits or 5, width)))
+            print("\n".join(answer(searcher, bm25, query, args.hits or 5, width, wanted)))
 
 
 def read_query() -> str:

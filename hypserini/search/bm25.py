@@ -15,6 +15,7 @@ import numpy as np
 from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
+from hypserini.search.filters import Filter, java_of
 from hypserini.search.ranking import Hits
 from hypserini.threads import detached
 
@@ -97,8 +98,14 @@ class Bm25:
             logger.info("BM25 with k1 %s and b %s, Pyserini's for this collection", *known)
         return known or DEFAULT
 
-    def search(self, q: str, k: int = 10) -> Hits:
+    def search(self, q: str, k: int = 10, filter: Filter | None = None) -> Hits:
         """The `k` best documents for a text, best first; none if no term of it occurs.
+
+        Args:
+            q: The text.
+            k: Documents to return.
+            filter: Return only these documents, with the scores they have among all; relevance
+                feedback still learns from all.
 
         Raises:
             IndexingError: Relevance feedback finds neither term vectors nor stored JSON.
@@ -106,7 +113,7 @@ class Bm25:
         from jnius import JavaException
 
         try:
-            found = self._java.search(jvm.pack([q]), k)
+            found = self._java.search(jvm.pack([q]), k, java_of(filter))
         except JavaException as error:
             raise IndexingError(
                 f"BM25 over {self.path} failed for the query {q[:60]!r}: {jvm.reason(error)}."
@@ -115,13 +122,19 @@ class Bm25:
         return Hits.of((jvm.unpack(found.docids()), scores))
 
     def batch_search(
-        self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
+        self,
+        queries: Sequence[str],
+        qids: Sequence[str],
+        k: int = 10,
+        threads: int = 1,
+        filter: Filter | None = None,
     ) -> dict[str, Hits]:
-        """The `k` best documents of each query, by query id."""
+        """The `k` best documents of each query, by query id; arguments as in `search`."""
         if threads == 1:
-            return {qid: self.search(q, k) for q, qid in zip(queries, qids, strict=True)}
+            return {qid: self.search(q, k, filter) for q, qid in zip(queries, qids, strict=True)}
         with ThreadPoolExecutor(threads, thread_name_prefix="hypserini-bm25") as pool:
-            found = pool.map(detached(self.search), queries, [k] * len(queries))
+            search = detached(lambda q: self.search(q, k, filter))
+            found = pool.map(search, queries)
             return dict(zip(qids, found, strict=True))
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from hypserini.errors import RunError
 from hypserini.search.batch import QueryBatch
 from hypserini.search.bm25 import Bm25
+from hypserini.search.filters import Filter
 from hypserini.search.runs import Hit, first_lines, read_run
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,11 @@ DEPTH = 1000
 class FirstStage(Protocol):
     """Ranks documents for queries, best first, to be ranked again by the q-net."""
 
-    def rankings(self, batch: QueryBatch) -> list[list[str]]:
-        """The docids for each query of a batch, all different, best first."""
+    def rankings(self, batch: QueryBatch, filter: Filter | None = None) -> list[list[str]]:
+        """The docids for each query of a batch, all different, best first.
+
+        A first stage that searches keeps to the filter; what is given may go beyond it.
+        """
 
 
 def docids_of(hits: Iterable[AnyHit]) -> list[str]:
@@ -49,8 +53,8 @@ class GivenRankings:
     def __init__(self, docids: Mapping[str, Sequence[str]]) -> None:
         self._docids = docids
 
-    def rankings(self, batch: QueryBatch) -> list[list[str]]:
-        """The docids for each query of a batch."""
+    def rankings(self, batch: QueryBatch, filter: Filter | None = None) -> list[list[str]]:
+        """The docids for each query of a batch, whatever the filter."""
         return [list(self._docids.get(qid, ())) for qid in batch.qids]
 
 
@@ -112,10 +116,10 @@ class Bm25Stage:
         self._depth = depth
         self._texts = texts or {}
 
-    def rankings(self, batch: QueryBatch) -> list[list[str]]:
-        """The best documents for each query of a batch."""
+    def rankings(self, batch: QueryBatch, filter: Filter | None = None) -> list[list[str]]:
+        """The best documents for each query of a batch, of those that the filter lets through."""
         return [
-            [hit.docid for hit in self._bm25.search(self._text(qid, text), self._depth)]
+            [hit.docid for hit in self._bm25.search(self._text(qid, text), self._depth, filter)]
             for qid, text in zip(batch.qids, batch.texts, strict=True)
         ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hypserini.search.bm25 import Bm25
+    from hypserini.search.filters import Filter
     from hypserini.search.ranking import Hit
     from hypserini.search.searcher import LuceneHypencoderSearcher
 
@@ -18,7 +19,12 @@ TITLE_KEYS = ("title", "headline", "name")
 
 
 def answer(
-    searcher: LuceneHypencoderSearcher, bm25: Bm25, query: str, k: int, width: int
+    searcher: LuceneHypencoderSearcher,
+    bm25: Bm25,
+    query: str,
+    k: int,
+    width: int,
+    filter: Filter | None = None,
 ) -> list[str]:
     """Search with both and lay the hits out in two columns.
 
@@ -28,10 +34,11 @@ def answer(
         query: What to search for.
         k: Hits of either.
         width: Characters of a line.
+        filter: Show only these documents.
     """
     column = max(20, (width - len(GAP)) // 2)
-    left = _column("BM25", searcher, bm25.search(query, k), column)
-    right = _column("q-net", searcher, searcher.search(query, k), column)
+    left = _column("BM25", searcher, bm25.search(query, k, filter), column)
+    right = _column("q-net", searcher, searcher.search(query, k, filter=filter), column)
     rows = zip_longest(left, right, fillvalue="")
     return [f"{one:<{column}}{GAP}{other}".rstrip() for one, other in rows]
 

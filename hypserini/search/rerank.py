@@ -61,7 +61,7 @@ def rerank(
     Each score is the one that the exhaustive search gives. No text is read or encoded. Under a
     filter, documents that the index does not hold are dropped: nobody knows whether they match.
     """
-    rankings = options.first_stage.rankings(batch)
+    rankings = options.first_stage.rankings(batch, filter)
     return [
         _rerank_one(index, docids, k, scorer.only(q_net), options, filter)
         for q_net, docids in zip(batch.q_net, rankings, strict=True)

@@ -14,6 +14,7 @@ from hypserini.errors import HypseriniError
 
 if TYPE_CHECKING:
     from hypserini.search.bm25 import Bm25
+    from hypserini.search.filters import Filter
     from hypserini.search.ranking import Hit
     from hypserini.search.topics import Topics
 
@@ -114,8 +115,6 @@ def check_stages(args: argparse.Namespace) -> None:
         raise HypseriniError(
             "--rerank-run belongs to --topics: rerank a query's --first-stage bm25."
         )
-    if args.hybrid and getattr(args, "filter", None):
-        raise HypseriniError("--hybrid takes no --filter: BM25's hits would not be filtered.")
     if (args.k1 is None) != (args.b is None):
         raise HypseriniError("BM25 takes both --k1 and --b, or neither.")
 
@@ -167,12 +166,15 @@ class Stages:
         }
 
     def finish(
-        self, rankings: Iterable[tuple[str, Sequence[Hit]]]
+        self, rankings: Iterable[tuple[str, Sequence[Hit]]], filter: Filter | None = None
     ) -> Iterator[tuple[str, Sequence[Hit]]]:
-        """Remove queries, fuse with BM25, make passages documents; the order of topics stays."""
+        """Remove queries, fuse with BM25, make passages documents; the order of topics stays.
+
+        The rankings were filtered already; `filter` is for BM25's.
+        """
         ready = self._cut(rankings)
         if self._args.hybrid:
-            ready = self._fused(ready)
+            ready = self._fused(ready, filter)
         for qid, ranking in ready:
             self._empty += not ranking
             if self._args.max_passage:
@@ -197,7 +199,7 @@ class Stages:
         return [hit for hit in ranking if hit.docid != qid][: self._args.hits or 1000]
 
     def _fused(
-        self, rankings: Iterable[tuple[str, Sequence[Hit]]]
+        self, rankings: Iterable[tuple[str, Sequence[Hit]]], filter: Filter | None
     ) -> Iterator[tuple[str, Sequence[Hit]]]:
         from hypserini.search.hybrid import HybridOptions, fuse
 
@@ -208,9 +210,8 @@ class Stages:
         stream = iter(rankings)
         while group := list(islice(stream, FUSED_TOGETHER)):
             qids = [qid for qid, _ in group]
-            found = bm25.batch_search(
-                [self._texts[qid] for qid in qids], qids, k + args.remove_query, args.threads
-            )
+            texts = [self._texts[qid] for qid in qids]
+            found = bm25.batch_search(texts, qids, k + args.remove_query, args.threads, filter)
             first = [self._without_query(qid, found[qid]) for qid in qids]
             yield from zip(
                 qids, fuse(first, [ranking for _, ranking in group], k, options), strict=True

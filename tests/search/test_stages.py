@@ -126,6 +126,58 @@ def test_hybrids_equal_pyserinis_fusion_of_the_two_runs(
         assert [score for _, score in hits] == pytest.approx(scores, abs=1.1e-6)
 
 
+@pytest.mark.parametrize("rm3", [[], ["--rm3"]])
+def test_a_filter_holds_for_both_sides_of_a_hybrid(workload, runs, tmp_path, rm3) -> None:
+    """Equal to the fusion of both complete runs, each filtered by its docids."""
+    index, topics_file = workload
+    topics = load_topics(topics_file)
+    everything = next(iter(read_run(runs / "all.txt").values()))
+    passing = {docid for docid, _ in sorted(everything)[::3]}
+    listed = tmp_path / "docids"
+    listed.write_text("\n".join(sorted(passing)))
+    with write_run(tmp_path / "bm25") as words, Bm25(index, Bm25Options(rm3=bool(rm3))) as bm25:
+        for qid, hits in bm25.batch_search(topics.texts, topics.qids, 100_000).items():
+            words.write(qid, [hit for hit in hits if hit.docid in passing][:50])
+    with write_run(tmp_path / "q-net") as q_net:
+        for qid, scored in read_run(runs / "all.txt").items():
+            q_net.write(qid, [pair for pair in scored if pair[0] in passing][:50])
+    command = [sys.executable, "-m", "pyserini.fusion", "--method", "rrf", "--k", "50"]
+    command += ["--depth", "50", "--output", str(tmp_path / "theirs")]
+    command += ["--runs", str(tmp_path / "bm25"), str(tmp_path / "q-net")]
+    subprocess.run(command, check=True, capture_output=True)
+    flags = ("--hybrid", "rrf", "--filter", listed, "--hits", 50, "--mode", "exhaustive", *rm3)
+    assert search(workload, tmp_path / "ours", *flags) == 0
+    found, expected = read_run(tmp_path / "ours"), read_run(tmp_path / "theirs")
+    for qid, hits in found.items():
+        assert {docid for docid, _ in hits} <= passing
+        assert len(hits) == 50
+        scores = [score for _, score in expected[qid]]
+        assert [score for _, score in hits] == pytest.approx(scores, abs=1.1e-6)
+        # Ties of BM25 that are broken by the sixth digit may fall in another order.
+        assert len({d for d, _ in hits} & {d for d, _ in expected[qid]}) >= 49
+
+
+def test_a_filter_by_a_query_holds_for_bm25_wherever_it_stands(workload, runs, tmp_path) -> None:
+    index = workload[0]
+    first = next(iter(read_run(runs / "bm25.txt").values()))
+    word = "graph" if not (SHARED / "cacm").is_dir() else "algorithm"
+    with Bm25(index) as bm25:
+        passing = {hit.docid for hit in bm25.search(word, 100_000)}
+    assert 0 < len(passing & {docid for docid, _ in first}) < len(first)
+    stage = ("--first-stage", "bm25", "--rerank-depth", 20, "--filter", word)
+    assert search(workload, tmp_path / "reranked", *stage) == 0
+    hybrid = ("--hybrid", "interpolate", "--filter", word, "--hits", 20)
+    assert search(workload, tmp_path / "fused", *hybrid) == 0
+    for name in ("reranked", "fused"):
+        for qid, hits in read_run(tmp_path / name).items():
+            assert {docid for docid, _ in hits} <= passing
+            matching = [docid for docid, _ in read_run(runs / "bm25.txt")[qid] if docid in passing]
+            if name == "reranked":
+                assert {docid for docid, _ in hits} >= set(matching[:20])
+            else:
+                assert len(hits) == 20
+
+
 def test_normalized_interpolation_is_between_its_ends(workload, runs, tmp_path) -> None:
     base = ("--hybrid", "interpolate", "--normalization", "--hits", 50, "--mode", "exhaustive")
     assert search(workload, tmp_path / "words", *base, "--alpha", 1) == 0

@@ -2,6 +2,7 @@ package io.hypserini;
 
 import io.anserini.search.ScoredDoc;
 import io.anserini.search.SimpleSearcher;
+import io.anserini.search.query.BagOfWordsQueryGenerator;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -10,6 +11,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.lucene.index.DirectoryReader;
+import org.apache.lucene.search.Query;
+import org.apache.lucene.search.similarities.BM25Similarity;
 import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.BytesRef;
 
@@ -18,18 +21,21 @@ import org.apache.lucene.util.BytesRef;
  * arrays, not one by one. Searching is thread safe, setting is not.
  */
 public final class Bm25 implements Closeable {
+  private final String folder;
   private final SimpleSearcher searcher;
+  private SimpleSearcher plain; // the same without feedback
   private final boolean termVectors;
   private final byte[] metadata;
 
   public Bm25(byte[] path) throws IOException {
-    String folder = Texts.single(path);
+    folder = Texts.single(path);
     try (FSDirectory directory = FSDirectory.open(Path.of(folder));
         DirectoryReader reader = DirectoryReader.open(directory)) {
       termVectors = reader.maxDoc() > 0 && reader.termVectors().get(0) != null;
       metadata = Texts.pack(reader.getIndexCommit().getUserData());
     }
     searcher = new SimpleSearcher(folder);
+    plain = searcher;
   }
 
   /** The user data of the commit, as {@link Texts} (name, value, ...). */
@@ -41,14 +47,29 @@ public final class Bm25 implements Closeable {
     searcher.set_bm25(k1, b);
   }
 
-  /** Without term vectors the feedback documents' stored JSON is analyzed again. */
-  public void setRm3(int terms, int documents, float weight) {
+  /**
+   * To be called after {@link #setBm25}. Without term vectors the feedback documents' stored JSON is
+   * analyzed again.
+   */
+  public void setRm3(int terms, int documents, float weight) throws IOException {
+    plain = new SimpleSearcher(folder);
+    BM25Similarity similarity = (BM25Similarity) searcher.get_similarity();
+    plain.set_bm25(similarity.getK1(), similarity.getB());
     searcher.set_rm3(termVectors ? null : "JsonCollection", terms, documents, weight, false, true);
   }
 
-  /** The best k documents for a text given as {@link Texts} of one. */
-  public Ranking search(byte[] query, int k) throws IOException {
-    ScoredDoc[] hits = searcher.search(Texts.single(query), k);
+  /**
+   * The best k documents for a text given as {@link Texts} of one.
+   *
+   * @param filter leaves out all other documents, but not from those that RM3 learns from: the
+   *     ranking is that of all documents without them; null: none
+   */
+  public Ranking search(byte[] query, int k, Filter filter) throws IOException {
+    String text = Texts.single(query);
+    ScoredDoc[] hits =
+        filter == null
+            ? searcher.search(text, k)
+            : plain.search(filter.within(whatIsSearched(text)), k);
     List<BytesRef> docids = new ArrayList<>(hits.length);
     ByteBuffer scores = ByteBuffer.allocate(4 * hits.length).order(ByteOrder.LITTLE_ENDIAN);
     for (ScoredDoc hit : hits) {
@@ -58,9 +79,18 @@ public final class Bm25 implements Closeable {
     return new Ranking(Texts.pack(docids), scores.array());
   }
 
+  /** The query that Anserini makes of a text. */
+  private Query whatIsSearched(String text) throws IOException {
+    BagOfWordsQueryGenerator generator = new BagOfWordsQueryGenerator();
+    return searcher.use_rm3()
+        ? generator.buildQuery(Fields.CONTENTS, searcher.get_feedback_terms(text))
+        : generator.buildQuery(Fields.CONTENTS, searcher.get_analyzer(), text);
+  }
+
   @Override
   public void close() throws IOException {
     searcher.close();
+    plain.close();
   }
 
   /** Docids as {@link Texts}, and their scores as little-endian float32. */

@@ -12,11 +12,14 @@ import org.apache.lucene.index.Terms;
 import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.queryparser.classic.ParseException;
 import org.apache.lucene.queryparser.classic.QueryParser;
+import org.apache.lucene.search.BooleanClause;
+import org.apache.lucene.search.BooleanQuery;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.search.IndexSearcher;
 import org.apache.lucene.search.Query;
 import org.apache.lucene.search.ScoreMode;
 import org.apache.lucene.search.Scorer;
+import org.apache.lucene.search.TermInSetQuery;
 import org.apache.lucene.search.Weight;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
@@ -29,9 +32,12 @@ import org.apache.lucene.util.FixedBitSet;
 public final class Filter {
   private final FixedBitSet[] bits; // by segment, over its documents; none of them deleted
   private final int count;
+  private final Query query; // that matches the same documents
 
-  private Filter(FixedBitSet[] bits, List<LeafReaderContext> leaves) throws IOException {
+  private Filter(FixedBitSet[] bits, List<LeafReaderContext> leaves, Query query)
+      throws IOException {
     this.bits = bits;
+    this.query = query;
     this.count = countVectors(leaves);
   }
 
@@ -60,7 +66,7 @@ public final class Filter {
         }
       }
     }
-    return new Filter(bits, index.reader().leaves());
+    return new Filter(bits, index.reader().leaves(), query);
   }
 
   /** Documents whose ids are in a list; ids that no document has are ignored. */
@@ -89,12 +95,21 @@ public final class Filter {
         }
       }
     }
-    return new Filter(bits, index.reader().leaves());
+    Query query = new TermInSetQuery(Fields.ID, Arrays.asList(terms));
+    return new Filter(bits, index.reader().leaves(), query);
   }
 
   /** The documents of a segment that a search may return; null: all of them. */
   static Bits accepted(LeafReaderContext leaf, Filter filter) {
     return filter == null ? leaf.reader().getLiveDocs() : filter.bits[leaf.ord];
+  }
+
+  /** The documents of a query that this filter lets through, with the scores of the query. */
+  Query within(Query searched) {
+    return new BooleanQuery.Builder()
+        .add(searched, BooleanClause.Occur.MUST)
+        .add(query, BooleanClause.Occur.FILTER)
+        .build();
   }
 
   /** How many documents with a vector it lets through. */
