@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ class VectorBlock:
     contents: list[str] | None
     raws: list[str] | None
     place: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingBlock:
+    """A block of so many documents that is parsed when it is asked for."""
+
+    count: int
+    parse: Callable[[], VectorBlock]
 
 
 class VectorSource:
@@ -66,6 +75,10 @@ class VectorSource:
         Raises:
             CollectionError: A malformed document; names the file and the line or row.
         """
+        return (block.parse() for block in self.pending())
+
+    def pending(self) -> Iterator[PendingBlock]:
+        """Yield the same blocks unparsed: to pass over them costs little more than reading."""
         for file, read in self._readers:
             try:
                 yield from read(file)
@@ -82,7 +95,7 @@ def _read_manifest(path: Path) -> Manifest | None:
         raise CollectionError(f"{path} is damaged ({error}): encode this shard again.") from error
 
 
-_Reader = Callable[[Path], Iterable[VectorBlock]]
+_Reader = Callable[[Path], Iterable[PendingBlock]]
 
 
 def _find_readers(path: Path) -> Iterator[tuple[Path, _Reader]]:
@@ -104,11 +117,11 @@ def _find_readers(path: Path) -> Iterator[tuple[Path, _Reader]]:
             yield file, _read_faiss
 
 
-def _read_json(file: Path) -> Iterator[VectorBlock]:
+def _read_json(file: Path) -> Iterator[PendingBlock]:
     with open_text(file) as lines:
         stream = (pair for pair in enumerate(lines, 1) if pair[1].strip())
         while group := list(islice(stream, BLOCK)):
-            yield _json_block(file, group)
+            yield PendingBlock(len(group), partial(_json_block, file, group))
 
 
 def _json_block(file: Path, lines: list[tuple[int, str]]) -> VectorBlock:
@@ -171,7 +184,7 @@ def _block(
     return VectorBlock(docids, vectors, texts, stored, place)
 
 
-def _read_parquet(file: Path) -> Iterator[VectorBlock]:
+def _read_parquet(file: Path) -> Iterator[PendingBlock]:
     arrow, parquet = import_parquet()
     try:
         source = parquet.ParquetFile(file)
@@ -185,21 +198,25 @@ def _read_parquet(file: Path) -> Iterator[VectorBlock]:
     for batch in source.iter_batches(BLOCK):
         columns = {name: batch.column(name) for name in names}
         where = f"{file}, rows {row + 1} to {row + len(batch)}"
-        docids = [_docid(str(docid), where) for docid in columns[key].to_pylist()]
-        lists = columns["vector"]
-        flat = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-        lengths = np.diff(lists.offsets.to_numpy()) if hasattr(lists, "offsets") else None
-        if flat.size % len(docids) or (lengths is not None and len(set(lengths.tolist())) > 1):
-            raise CollectionError(f"{where}: the vectors differ in length.")
-        contents, raws = (
-            columns[name].to_pylist() if name in columns else [None] * len(docids)
-            for name in ("contents", "raw")
-        )
-        yield _block(docids, flat.reshape(len(docids), -1), contents, raws, where)
+        yield PendingBlock(len(batch), partial(_parquet_block, columns, key, where))
         row += len(batch)
 
 
-def _read_npy(file: Path) -> Iterator[VectorBlock]:
+def _parquet_block(columns: dict[str, Any], key: str, where: str) -> VectorBlock:
+    docids = [_docid(str(docid), where) for docid in columns[key].to_pylist()]
+    lists = columns["vector"]
+    flat = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    lengths = np.diff(lists.offsets.to_numpy()) if hasattr(lists, "offsets") else None
+    if flat.size % len(docids) or (lengths is not None and len(set(lengths.tolist())) > 1):
+        raise CollectionError(f"{where}: the vectors differ in length.")
+    contents, raws = (
+        columns[name].to_pylist() if name in columns else [None] * len(docids)
+        for name in ("contents", "raw")
+    )
+    return _block(docids, flat.reshape(len(docids), -1), contents, raws, where)
+
+
+def _read_npy(file: Path) -> Iterator[PendingBlock]:
     try:
         vectors = np.load(file, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
@@ -210,18 +227,14 @@ def _read_npy(file: Path) -> Iterator[VectorBlock]:
             " floating-point numbers."
         )
     documents = file.with_name("documents.jsonl")
-    texts = _read_texts(documents) if documents.is_file() else None
-    yield from _with_ids(file, vectors, len(vectors), texts)
+    if not documents.is_file():
+        yield from _with_ids(file, vectors, len(vectors), None)
+        return
+    with open_text(documents) as texts:
+        yield from _with_ids(file, vectors, len(vectors), texts)
 
 
-def _read_texts(file: Path) -> Iterator[tuple[str | None, str | None]]:
-    with open_text(file) as lines:
-        for line in lines:
-            record = json.loads(line)
-            yield record.get("contents"), record.get("raw")
-
-
-def _read_faiss(file: Path) -> Iterator[VectorBlock]:
+def _read_faiss(file: Path) -> Iterator[PendingBlock]:
     try:
         import faiss
     except ImportError as error:
@@ -249,12 +262,9 @@ class _Reconstructed:
 
 
 def _with_ids(
-    file: Path,
-    vectors: Any,
-    count: int,
-    texts: Iterator[tuple[str | None, str | None]] | None,
-) -> Iterator[VectorBlock]:
-    """Blocks of an array whose docids lie in a file beside it, one a line."""
+    file: Path, vectors: Any, count: int, texts: Iterable[str] | None
+) -> Iterator[PendingBlock]:
+    """Blocks of an array whose docids lie in a file beside it, one a line; `texts` are JSON."""
     names = (*ID_FILES, f"{file.stem}.docids.txt", f"{file.stem}.ids.txt")
     beside = next((file.with_name(n) for n in names if file.with_name(n).is_file()), None)
     if beside is None:
@@ -263,13 +273,36 @@ def _with_ids(
         docids = [_docid(text, f"{beside}, line {line}") for line, text in enumerate(lines, 1)]
     if len(docids) != count:
         raise CollectionError(f"{beside} has {len(docids):,} docids for {count:,} vectors.")
+    stream = iter(texts or ())
     for start in range(0, count, BLOCK):
         end = min(start + BLOCK, count)
-        rows = np.asarray(vectors[start:end], dtype=np.float32)
-        pairs = list(islice(texts, end - start)) if texts else [(None, None)] * (end - start)
-        if len(pairs) < end - start:
+        records = list(islice(stream, end - start)) if texts else None
+        if records is not None and len(records) < end - start:
             raise CollectionError(f"{file.with_name('documents.jsonl')} ends before {file} does.")
-        place = f"{file}, rows {start + 1} to {end}"
-        yield _block(
-            docids[start:end], rows, [text for text, _ in pairs], [raw for _, raw in pairs], place
+        rows = slice(start, end)
+        yield PendingBlock(
+            end - start, partial(_array_block, file, vectors, docids[rows], rows, records)
         )
+
+
+def _array_block(
+    file: Path, vectors: Any, docids: list[str], rows: slice, records: list[str] | None
+) -> VectorBlock:
+    place = f"{file}, rows {rows.start + 1} to {rows.stop}"
+    block = np.asarray(vectors[rows], dtype=np.float32)
+    if records is None:
+        return VectorBlock(docids, block, None, None, place)
+    texts = [
+        _text(record, f"{file.with_name('documents.jsonl')}, line {line}")
+        for line, record in enumerate(records, rows.start + 1)
+    ]
+    return _block(docids, block, [text for text, _ in texts], [raw for _, raw in texts], place)
+
+
+def _text(record: str, where: str) -> tuple[str | None, str | None]:
+    """The contents and the stored JSON of a line of `documents.jsonl`."""
+    try:
+        found = json.loads(record)
+        return found.get("contents"), found.get("raw")
+    except (ValueError, AttributeError) as error:
+        raise CollectionError(f"{where}: expected a JSON object with contents and raw.") from error

@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> None:
 
 def index_from_vectors(args: argparse.Namespace) -> None:
     """Build an index from vectors that lie in files."""
-    for flag in ("collection", "collection_path", "fields", "max_length", "resume"):
+    for flag in ("collection", "collection_path", "fields", "max_length"):
         if getattr(args, flag):
             name = flag.replace("_", "-")
             raise IndexingError(f"--{name} belongs to encoding: leave it out with --vectors-from.")
@@ -133,6 +133,7 @@ def index_from_vectors(args: argparse.Namespace) -> None:
         m=args.m,
         ef_construction=args.ef_construction,
         threads=args.threads,
+        commit_seconds=args.commit_every,
         optimize=args.optimize,
     )
     started = time.perf_counter()
@@ -141,6 +142,7 @@ def index_from_vectors(args: argparse.Namespace) -> None:
         args.index,
         options,
         model=args.model,
+        resume=args.resume,
         overwrite=args.overwrite,
         progress=not args.quiet,
     )

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from hypserini.errors import CollectionError, IndexingError, ModelError
 from hypserini.index.collection import Collection, Document
-from hypserini.index.metadata import IndexMetadata
+from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
 from hypserini.index.place import IndexPlace
 from hypserini.index.writer import DuplicateDocid, IndexWriter
 from hypserini.threads import detached
@@ -104,7 +104,12 @@ def build_index(
             threads=options.threads,
         ) as writer:
             fresh = _fresh_metadata(encoder, options, writer, collection_name or str(collection))
-            metadata = _resumed_metadata(writer, place.building, fresh) if resume else fresh
+            if VECTORS_FROM in writer.committed_metadata:
+                raise IndexingError(
+                    f"the build in {place.building} was begun with --vectors-from: give the same "
+                    "to resume, or --overwrite to start again."
+                )
+            metadata = resumed_metadata(writer, place.building, fresh) if resume else fresh
             _fill(writer, source, encoder, metadata, options, progress)
             if options.optimize:
                 logger.info("merging the segments into one")
@@ -147,8 +152,12 @@ def _fresh_metadata(
     )
 
 
-def _resumed_metadata(writer: IndexWriter, building: Path, fresh: IndexMetadata) -> IndexMetadata:
-    """The metadata of the last commit, when it was made with the same model and options."""
+def resumed_metadata(writer: IndexWriter, building: Path, fresh: IndexMetadata) -> IndexMetadata:
+    """The metadata of the last commit, when it was made with the same model and options.
+
+    Raises:
+        IndexingError: It was made with others; says which.
+    """
     found = IndexMetadata.from_user_data(writer.committed_metadata, str(building))
     if found is None:
         return fresh

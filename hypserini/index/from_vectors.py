@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from hypserini.encode.vector_files import Manifest
 from hypserini.encode.vector_readers import VectorBlock, VectorSource
 from hypserini.errors import CollectionError, IndexingError
-from hypserini.index.metadata import IndexMetadata
+from hypserini.index.build import IndexOptions, resumed_metadata
+from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
 from hypserini.index.place import IndexPlace
 from hypserini.index.writer import DuplicateDocid, IndexWriter
-
-if TYPE_CHECKING:
-    from hypserini.index.build import IndexOptions
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +31,31 @@ class VectorIndex:
     metadata: IndexMetadata | None
 
 
+@dataclass(slots=True)
+class _Progress:
+    """What was read up to a commit, kept with it: how a build is resumed.
+
+    `last` is the docid of the last of the `documents`, by which changed files are noticed.
+    """
+
+    paths: list[str]
+    vectors: str
+    model: str | None
+    documents: int = 0
+    last: str = ""
+
+    def to_user_data(self) -> dict[str, str]:
+        """The strings of a Lucene commit's user data."""
+        return {VECTORS_FROM: json.dumps(asdict(self))}
+
+
 def index_vectors(
     paths: Sequence[str | Path],
     index: str | Path,
     options: IndexOptions,
     *,
     model: str | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
 ) -> VectorIndex:
@@ -48,25 +66,27 @@ def index_vectors(
         index: The folder to make.
         options: How the index is written; what belongs to encoding is left aside.
         model: The model that made the vectors, where the files do not say so; it is loaded.
-        overwrite: Replace an index that is there.
+        resume: Go on where an interrupted build was committed last.
+        overwrite: Replace an index or an unfinished build that is there.
 
     Raises:
         CollectionError: Vectors are missing or malformed, of different models or dimensions, or a
-            shard is missing.
-        IndexingError: The index exists, a docid occurs twice, or a vector is not finite.
+            shard is missing; or they changed since the build that is resumed.
+        IndexingError: The index exists, an unfinished one does not fit, a docid occurs twice, or a
+            vector is not finite.
         ModelError: The model cannot be loaded.
     """
-    place = IndexPlace(Path(index), overwrite=overwrite)
+    place = IndexPlace(Path(index), resume=resume, overwrite=overwrite)
     place.check()
     sources = [VectorSource(path) for path in paths]
-    blocks = chain.from_iterable(sources)
-    first = next(blocks, None)
+    first = next(chain.from_iterable(sources), None)
     if first is None:
         raise CollectionError(f"{', '.join(map(str, paths))}: there are no vectors.")
     dimension = first.vectors.shape[1]
     metadata = _from_manifests(sources, options.vectors)
     if metadata is None and model is not None:
         metadata = _from_model(model, dimension, options.vectors, str(paths[0]))
+    done = _Progress([str(path) for path in paths], options.vectors, model)
     place.clear()
     try:
         with IndexWriter(
@@ -75,15 +95,21 @@ def index_vectors(
             vectors=options.vectors,
             m=options.m,
             ef_construction=options.ef_construction,
+            append=resume,
             threads=options.threads,
         ) as writer:
-            written = _write(writer, chain([first], blocks), dimension, metadata, progress)
+            if metadata:
+                metadata.similarity = writer.similarity
+            if resume:
+                done = _resumed(writer, place.building, done)
+                if metadata:
+                    metadata = resumed_metadata(writer, place.building, metadata)
+            _write(writer, sources, dimension, metadata, done, options.commit_seconds, progress)
             if options.optimize:
                 writer.optimize()
             if metadata:
-                metadata.similarity = writer.similarity
                 metadata.complete = True
-            writer.commit(metadata.to_user_data() if metadata else {})
+            writer.commit(_user_data(metadata, done))
     except DuplicateDocid as error:
         raise IndexingError(f"{error} Vectors came from {', '.join(map(str, paths))}.") from error
     finally:
@@ -94,19 +120,43 @@ def index_vectors(
             "the index does not know the model of these vectors: name it with --model in every"
             " search, or index again with --model"
         )
-    return VectorIndex(written, metadata)
+    return VectorIndex(done.documents, metadata)
+
+
+def _resumed(writer: IndexWriter, building: Path, asked: _Progress) -> _Progress:
+    """What was read up to the last commit, if that was to build what is asked for now."""
+    committed = writer.committed_metadata.get(VECTORS_FROM)
+    if committed is None:
+        raise IndexingError(
+            f"the build in {building} was not begun with --vectors-from: give the same --collection"
+            " to resume, or --overwrite to start again."
+        )
+    found = _Progress(**json.loads(committed))
+    for name, flag in (("paths", "vectors-from"), ("vectors", "vectors"), ("model", "model")):
+        before, now = getattr(found, name), getattr(asked, name)
+        if before != now:
+            before, now = (" ".join(v) if isinstance(v, list) else v for v in (before, now))
+            raise IndexingError(
+                f"the build in {building} was begun with --{flag} {before or 'unset'} and not"
+                f" {now or 'unset'}: give the same to resume, or --overwrite to start again."
+            )
+    logger.info("resuming after %s documents", f"{found.documents:,}")
+    return found
 
 
 def _write(
     writer: IndexWriter,
-    blocks: chain[VectorBlock],
+    sources: Sequence[VectorSource],
     dimension: int,
     metadata: IndexMetadata | None,
+    done: _Progress,
+    commit_seconds: float,
     progress: bool,
-) -> int:
-    written = 0
-    with tqdm(desc="indexing", unit=" docs", disable=not progress) as bar:
-        for block in blocks:
+) -> None:
+    """Write what is not done yet."""
+    committed_at = time.monotonic()
+    with tqdm(desc="indexing", unit=" docs", initial=done.documents, disable=not progress) as bar:
+        for block in _left(sources, done):
             if block.vectors.shape[1] != dimension:
                 raise CollectionError(
                     f"{block.place}: the vectors have {block.vectors.shape[1]} components, and"
@@ -115,9 +165,38 @@ def _write(
             writer.add(block.docids, block.vectors, block.contents, block.raws)
             if metadata:
                 metadata.add(block.vectors)
-            written += len(block.docids)
+            done.documents += len(block.docids)
+            done.last = block.docids[-1]
             bar.update(len(block.docids))
-    return written
+            if time.monotonic() - committed_at > commit_seconds:
+                writer.commit(_user_data(metadata, done))
+                committed_at = time.monotonic()
+
+
+def _left(sources: Sequence[VectorSource], done: _Progress) -> Iterator[VectorBlock]:
+    """The blocks after those that are done."""
+    skip = done.documents
+    for block in chain.from_iterable(source.pending() for source in sources):
+        if skip <= 0:
+            yield block.parse()
+            continue
+        skip -= block.count
+        if skip < 0 or (skip == 0 and block.parse().docids[-1] != done.last):
+            raise _changed(done)
+    if skip > 0:
+        raise _changed(done)
+
+
+def _changed(done: _Progress) -> CollectionError:
+    return CollectionError(
+        f"{', '.join(done.paths)}: these are not the vectors that the build was begun with, of"
+        f" which document number {done.documents:,} was {done.last}: give --overwrite to start"
+        " again."
+    )
+
+
+def _user_data(metadata: IndexMetadata | None, done: _Progress) -> dict[str, str]:
+    return {**(metadata.to_user_data() if metadata else {}), **done.to_user_data()}
 
 
 def _from_manifests(sources: Sequence[VectorSource], vectors: str) -> IndexMetadata | None:

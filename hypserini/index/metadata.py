@@ -15,6 +15,8 @@ from hypserini.errors import IndexingError
 
 FORMAT = 1
 PREFIX = "hypserini."
+VECTORS_FROM = PREFIX + "vectors_from"
+"""Under this, an index of vectors keeps where they come from and how far they were read."""
 
 
 @dataclass(slots=True)

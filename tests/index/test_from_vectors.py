@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_documents, write_jsonl
 
 from hypserini.encode.__main__ import main as encode_command
 from hypserini.encode.vector_readers import VectorSource
@@ -213,3 +218,101 @@ def test_doubled_docids_and_what_is_not_a_number_are_refused(tmp_path, capsys) -
     )
     assert "2 docids for 3 vectors" in capsys.readouterr().err
     assert not list(tmp_path.glob("i*"))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> tuple[Path, list[str], np.ndarray]:
+    """Vectors in two files of different formats, their docids and themselves."""
+    folder = tmp_path_factory.mktemp("many")
+    rows = np.random.default_rng(0).normal(size=(40_000, 32)).round(3).astype(np.float32)
+    docids = [f"d{i}" for i in range(len(rows))]
+    (folder / "json").mkdir()
+    with open(folder / "json" / "a.jsonl", "w") as file:
+        for docid, vector in zip(docids[:20_000], rows[:20_000].tolist(), strict=True):
+            file.write(json.dumps({"id": docid, "contents": docid, "vector": vector}) + "\n")
+    (folder / "npy").mkdir()
+    np.save(folder / "npy" / "b.npy", rows[20_000:])
+    (folder / "npy" / "docids.txt").write_text("\n".join(docids[20_000:]))
+    return folder, docids, rows
+
+
+def test_a_killed_build_from_vectors_is_resumed(
+    tmp_path, many, tiny_model, collection, capsys
+) -> None:
+    folder, docids, rows = many
+    building = tmp_path / "index.building"
+    paths = [folder / "json", folder / "npy"]
+    index = tmp_path / "index"
+    base = ["--index", index, "--vectors", "flat", "--commit-every", 0, "--vectors-from", *paths]
+    line = [sys.executable, "-m", "hypserini.index", "--quiet", *map(str, base)]
+    with subprocess.Popen(line) as process:
+        deadline = time.monotonic() + 120
+
+        def commits() -> int:
+            # Lucene counts its commits in base 36.
+            names = [file.name.partition("_")[2] for file in building.glob("segments_*")]
+            return max((int(name, 36) for name in names), default=0)
+
+        while commits() < 7 and time.monotonic() < deadline:
+            assert process.poll() is None, "the build ended before it could be killed"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert not index.exists()
+    with Index(building) as opened:
+        before = opened.num_docs
+    assert 20_000 < before < len(docids)  # in the second file
+    for wrong, expected in (
+        (base, "give --resume"),
+        ([*base[:-1], "--resume"], "begun with --vectors-from"),
+        ([*base, "--resume", "--vectors", "hnsw"], "begun with --vectors flat and not hnsw"),
+        ([*base, "--resume", "--model", tiny_model], "begun with --model unset and not"),
+        (
+            [*base[:6], "--collection", collection, "--model", tiny_model, "--resume"],
+            "begun with --vectors-from",
+        ),
+    ):
+        assert command(index_command, *wrong) == 2
+        assert expected in capsys.readouterr().err
+    assert command(index_command, *base, "--resume") == 0
+    with Index(index) as opened:
+        assert sorted(opened.docids()) == sorted(docids)
+        assert opened.num_vectors == len(docids)
+        assert np.array_equal(opened.vectors(docids[::997]), rows[::997])
+    assert not building.exists()
+
+
+def test_a_build_is_not_resumed_with_changed_vectors(tmp_path, many, capsys) -> None:
+    folder, docids, _ = many
+    copy = tmp_path / "npy"
+    shutil.copytree(folder / "npy", copy)
+    names = docids[20_000:]
+    (copy / "docids.txt").write_text("\n".join([*names[:-1], names[0]]))
+    base = ("--index", tmp_path / "index", "--commit-every", 0, "--vectors-from", copy)
+    base = (*base, "--vectors", "flat")
+    assert command(index_command, *base) == 2
+    assert f"docid {names[0]} " in capsys.readouterr().err
+    (copy / "docids.txt").write_text("\n".join(reversed(names)))
+    assert command(index_command, *base, "--resume") == 2
+    assert "not the vectors that the build was begun with" in capsys.readouterr().err
+    (copy / "docids.txt").write_text("\n".join(names))
+    assert command(index_command, *base, "--resume") == 0
+    with Index(tmp_path / "index") as opened:
+        assert sorted(opened.docids()) == sorted(names)
+
+
+def test_a_resumed_build_knows_its_model_and_its_mean(tmp_path, tiny_model, capsys) -> None:
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", make_documents(4500))
+    made = encode(corpus, tiny_model, tmp_path / "made", "--format", "npy", "--max-length", 8)
+    whole = index_from(made, at=tmp_path / "whole")
+    broken = (made / "documents.jsonl").read_text()
+    lines = broken.splitlines(keepends=True)
+    (made / "documents.jsonl").write_text("".join([*lines[:4300], "[\n", *lines[4301:]]))
+    base = ("--index", tmp_path / "index", "--commit-every", 0, "--vectors-from", made)
+    assert command(index_command, *base) == 2
+    assert "documents.jsonl, line 4301: expected a JSON object" in capsys.readouterr().err
+    (made / "documents.jsonl").write_text(broken)
+    assert command(index_command, *base, "--resume") == 0
+    with Index(whole) as one, Index(tmp_path / "index") as other:
+        assert one.metadata == other.metadata
+        assert other.metadata["hypserini.consumed"] == "4500"
+        assert other.raw("doc4499") == one.raw("doc4499")
