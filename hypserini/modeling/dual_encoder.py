@@ -144,8 +144,8 @@ class DualEncoder(PreTrainedModel):
     def max_positions(self) -> int:
         """How many tokens the transformers can read."""
         return min(
-            _positions(self.config.transformer_config()),
-            _positions(self.passage_encoder.base_config),
+            positions_of(self.config.transformer_config()),
+            positions_of(self.passage_encoder.base_config),
         )
 
     @property
@@ -214,7 +214,7 @@ class DualEncoder(PreTrainedModel):
         """Do nothing: the hyper head initialises itself as the paper does."""
 
 
-def _positions(config: PreTrainedConfig) -> int:
+def positions_of(config: PreTrainedConfig) -> int:
     """How many tokens a transformer can read."""
     positions = getattr(config, "max_position_embeddings", None) or DOCUMENT_MAX_LENGTH
     if config.model_type in _OFFSET_POSITIONS:

@@ -14,7 +14,7 @@ from hypserini import cli
 from hypserini.errors import TrainingError
 from hypserini.files import atomic_output
 from hypserini.search import flags
-from hypserini.train.lines import format_example
+from hypserini.train.example_lines import format_example
 from hypserini.train.mining_tasks import ExampleTasks, TopicTasks
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypserini.errors import TrainingError
-from hypserini.train.lines import Example, read_examples
+from hypserini.train.example_lines import Example, read_examples
 
 if TYPE_CHECKING:
     from hypserini.index.stored_text import StoredTexts
