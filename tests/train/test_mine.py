@@ -265,6 +265,28 @@ def test_positives_by_type_and_a_second_round(tmp_path: Path, index: Path, data:
     assert "doc0001" in {item["id"] for item in new_items(one, "mined_negative")}
 
 
+@pytest.mark.parametrize("positive_filter", ["first", "type"])
+def test_training_reads_what_was_mined(
+    tmp_path: Path, index: Path, data: Path, positive_filter: str
+) -> None:
+    from hypserini.train.data import training_data
+    from hypserini.train.data_section import DataSection
+
+    output = tmp_path / "mined.jsonl.gz"
+    assert mine("--index", index, "--input", data, "--output", output, "--negatives", 6) == 0
+    section = DataSection(
+        training_data_jsonl=str(output),
+        positive_filter_type=positive_filter,
+        num_negatives_to_sample=7,
+    )
+    examples = training_data(section, labels=False, seed=0, source="a test")
+    assert len(examples) == COUNT
+    for number in range(COUNT):
+        drawn = examples[number].items
+        assert drawn[0].content == DOCUMENTS[f"doc{number:04}"]
+        assert len({item.content for item in drawn}) == 8
+
+
 def test_topics_and_qrels_give_an_example_for_each_relevant_document(
     tmp_path: Path, index: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
