@@ -13,7 +13,12 @@ from hypserini.train.config import TrainerSection, check_keys
 logger = logging.getLogger(__name__)
 
 # Names that transformers has given up since the paper's configs were written.
-_RENAMED = {"evaluation_strategy": "eval_strategy", "no_cuda": "use_cpu"}
+_RENAMED = {
+    "evaluation_strategy": "eval_strategy",
+    "no_cuda": "use_cpu",
+    "gradient_checkpointing": "activation_checkpointing",
+    "gradient_checkpointing_kwargs": "activation_checkpointing_kwargs",
+}
 _DROPPED = {"save_safetensors": "safetensors are always written"}
 # What `checkpoints.starting_point` reads; transformers has given it up.
 _OURS = ("overwrite_output_dir",)
@@ -69,7 +74,7 @@ def _translated(given: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
                 values["warmup_steps"] = value
         elif key == "tf32" and value and not _has_gpu():
             logger.info("tf32 is left out: there is no GPU.")
-        elif key in _RENAMED:
+        elif _RENAMED.get(key) in known:
             logger.info("%s is now called %s.", key, _RENAMED[key])
             values[_RENAMED[key]] = value
         elif key not in _OURS:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from transformers.utils import logging as hf_logging
 
 from hypserini.train.checkpoints import whole_files
 from hypserini.train.plot import NAME as PICTURE
@@ -53,6 +55,18 @@ class RetrievalTrainer(Trainer):
         self.add_callback(Redraw)
 
     # Training.
+
+    def get_train_dataloader(self) -> Any:
+        """Make the loader of the training data, with random numbers of its own.
+
+        Whether a loader draws from the common ones at the start of an epoch depends on whether its
+        workers live on: a resumed run would then go on with other dropout.
+        """
+        loader: Any = super().get_train_dataloader()
+        generator = torch.Generator().manual_seed(self.args.seed)
+        for each in (loader, getattr(loader, "base_dataloader", loader)):  # accelerate's, and its
+            each.generator = generator
+        return loader
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Do as the Trainer does, and watch the loss."""
@@ -119,10 +133,16 @@ class RetrievalTrainer(Trainer):
         self.guard.check()
         check_finite(self.model, self.state.global_step)
         folder = Path(output_dir or self.args.output_dir)
-        with whole_files(folder) as partial:
+        with whole_files(folder) as partial, _without_bars():
             super()._save(str(partial), state_dict)
             (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle, which none reads
             (partial / "README.md").write_text(self.card(self, folder), encoding="utf-8")
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Leave alone what a checkpoint lacks because another tensor of it is the same."""
+        copies = self.model.get_expanded_tied_weights_keys()
+        missing = [name for name in load_result.missing_keys if name not in copies]
+        super()._issue_warnings_after_load(type(load_result)(missing, load_result.unexpected_keys))
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Wait for the states of all processes, before the Trainer's own state seals them."""
@@ -157,6 +177,18 @@ class RetrievalTrainer(Trainer):
                 logger.info("Loss and validation by step: %s", folder / PICTURE)
         self.save_model()
         self.save_state()
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers' own progress bars away, of which writing a small file would show one."""
+    shown = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            hf_logging.enable_progress_bar()
 
 
 class Redraw(TrainerCallback):

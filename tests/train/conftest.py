@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +16,56 @@ import pytest
 TOPICS = ("apple pear plum", "train bus tram", "violin flute drum", "red green blue")
 
 
+# The command, but that it is killed when it begins batch number argv[1].
+KILLED = """
+import os, signal, sys
+from hypserini.train.__main__ import main
+from hypserini.train.retrieval_trainer import RetrievalTrainer
+left = int(sys.argv.pop(1))
+step = RetrievalTrainer.training_step
+def killing(*args, **kwargs):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(*args, **kwargs)
+RetrievalTrainer.training_step = killing
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command on a configuration in a process, or in several with torchrun.
+
+    With `killed_at` it gets SIGKILL when it begins that batch.
+    """
+    import torch
+
+    # Sums are rounded differently by another number of threads.
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+
+    def run(
+        *arguments: object, killed_at: int | None = None, processes: int = 1
+    ) -> subprocess.CompletedProcess[str]:
+        launch = ["-m", "hypserini.train"]
+        if killed_at is not None:
+            launch = ["-c", KILLED, str(killed_at)]
+        elif processes > 1:
+            launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+            launch += [str(processes), "-m", "hypserini.train"]
+        line = [sys.executable, *launch, *map(str, arguments)]
+        done = subprocess.run(line, env=environment, capture_output=True, text=True)
+        expected = 0 if killed_at is None else -signal.SIGKILL
+        assert done.returncode == expected, done.stderr
+        return done
+
+    return run
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Queries and documents that share a topic's words, and one negative of another topic."""
+    """Queries and documents that share a topic's words, and two negatives, to draw one of."""
     lines = []
     for n in range(64):
         words = TOPICS[n % 4].split()
@@ -22,6 +73,7 @@ def data(tmp_path: Path) -> Path:
         items = [
             {"content": f"{words[1]} and {words[2]} number {n}", "score": 3.0, "type": "positive"},
             {"content": f"{other} number {n}", "score": 1.0, "type": "negative"},
+            {"content": f"{other} {words[0]}", "score": 1.5, "type": "negative"},
         ]
         query = {"id": str(n), "content": f"{words[0]} {words[1]}"}
         lines.append(json.dumps({"query": query, "items": items}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,70 +14,10 @@ from hypserini.errors import TrainingError
 from hypserini.modeling import load_model
 from hypserini.train.__main__ import main
 from hypserini.train.config import parse_config
-from hypserini.train.tokenizer import train_wordpiece
 from hypserini.train.trainer import train
 
 TOPICS = ("apple pear plum", "train bus tram", "violin flute drum", "red green blue")
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Queries and documents that share a topic's words, and one negative of another topic."""
-    lines = []
-    for n in range(64):
-        words = TOPICS[n % 4].split()
-        other = TOPICS[(n + 1) % 4]
-        items = [
-            {"content": f"{words[1]} and {words[2]} number {n}", "score": 3.0, "type": "positive"},
-            {"content": f"{other} number {n}", "score": 1.0, "type": "negative"},
-        ]
-        query = {"id": str(n), "content": f"{words[0]} {words[1]}"}
-        lines.append(json.dumps({"query": query, "items": items}))
-    path = tmp_path / "train.jsonl"
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-@pytest.fixture
-def tokenizer(tmp_path: Path) -> Path:
-    folder = tmp_path / "tokenizer"
-    texts = [f"{topic} and number 0 1 2 3 4 5 6 7 8 9" for topic in TOPICS]
-    train_wordpiece(texts * 4, 200, max_length=32).save_pretrained(folder)
-    return folder
-
-
-def _config(data: Path, tokenizer: Path, output: Path, **model: Any) -> dict[str, Any]:
-    base = {"model_type": "bert", "vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 1}
-    base |= {"num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 32}
-    return {
-        "model_config": {
-            "tokenizer_pretrained_model_name_or_path": str(tokenizer),
-            "base_config": base,
-            "query_encoder_kwargs": {
-                "converter_kwargs": {
-                    "vector_dimensions": [16, 16, 1],
-                    "do_residual_on_last": True,
-                }
-            },
-            "passage_encoder_kwargs": {"pooling_type": "mean"},
-            "head_initialization": "bi-encoder",
-            "loss_type": ["cross_entropy"],
-            **model,
-        },
-        "data_config": {"training_data_jsonl": str(data), "num_negatives_to_sample": 1},
-        "trainer_config": {
-            "hf_trainer_config": {
-                "output_dir": str(output),
-                "per_device_train_batch_size": 8,
-                "learning_rate": 5e-3,
-                "max_steps": 30,
-                "logging_steps": 1,
-                "save_strategy": "no",
-                "use_cpu": True,
-                "seed": 5,
-            }
-        },
-    }
+Settings = Callable[..., dict[str, Any]]
 
 
 def _losses(config: dict[str, Any]) -> list[float]:
@@ -102,22 +42,22 @@ def _losses(config: dict[str, Any]) -> list[float]:
     ],
     ids=["contrastive", "paper", "bi-encoder", "two-encoders"],
 )
-def test_the_loss_falls(model: dict[str, Any], data: Path, tokenizer: Path, tmp_path: Path) -> None:
-    losses = _losses(_config(data, tokenizer, tmp_path / "out", **model))
+def test_the_loss_falls(model: dict[str, Any], settings: Settings, tmp_path: Path) -> None:
+    losses = _losses(settings("out", **model))
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
 
-def test_the_same_seed_gives_the_same_losses(data: Path, tokenizer: Path, tmp_path: Path) -> None:
-    config = _config(data, tokenizer, tmp_path / "out")
+def test_the_same_seed_gives_the_same_losses(settings: Settings, tmp_path: Path) -> None:
+    config = settings("out")
     config["trainer_config"]["hf_trainer_config"]["max_steps"] = 5
     assert _losses(config) == _losses(config)
 
 
 def test_the_command_makes_a_model_that_scores(
-    data: Path, tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "config.yaml"
-    config = _config(data, tokenizer, tmp_path / "out")
+    config = settings("out")
     config["trainer_config"]["hf_trainer_config"]["max_steps"] = 80
     path.write_text(yaml.safe_dump(config))
     assert main([str(path), "--quiet"]) == 0
@@ -133,24 +73,24 @@ def test_the_command_makes_a_model_that_scores(
     assert scores.argmax(dim=1).tolist() == [0, 1, 2, 3]
 
 
-def test_training_goes_on_from_a_checkpoint(data: Path, tokenizer: Path, tmp_path: Path) -> None:
-    first = _config(data, tokenizer, tmp_path / "first")
+def test_training_goes_on_from_a_checkpoint(settings: Settings, tmp_path: Path) -> None:
+    first = settings("first")
     train(parse_config(first), progress=False)
-    begun = _losses(_config(data, tokenizer, tmp_path / "unused"))
+    begun = _losses(settings("unused"))
     again = {"checkpoint_path": str(tmp_path / "first"), "loss_type": "cross_entropy"}
-    second = _config(data, tokenizer, tmp_path / "second")
+    second = settings("second")
     second["model_config"] = again
     assert sum(_losses(second)[:5]) < 0.8 * sum(begun[:5])
 
 
 def test_a_deeper_model_begins_as_the_shallow_one_it_comes_from(
-    data: Path, tokenizer: Path, tmp_path: Path
+    settings: Settings, tmp_path: Path
 ) -> None:
-    first = _config(data, tokenizer, tmp_path / "first", model_type="biencoder", normalize=True)
+    first = settings("first", model_type="biencoder", normalize=True)
     first["model_config"] |= {"loss_kwargs": [{"temperature": 0.1}]}
     first["model_config"]["base_config"]["num_hidden_layers"] = 0
     train(parse_config(first), progress=False)
-    second = _config(data, tokenizer, tmp_path / "second", initial_weights=str(tmp_path / "first"))
+    second = settings("second", initial_weights=str(tmp_path / "first"))
     second["trainer_config"]["hf_trainer_config"] |= {"max_steps": 1, "learning_rate": 0.0}
     train(parse_config(second), progress=False)
     shallow, deep = (load_model(tmp_path / name, device="cpu") for name in ("first", "second"))
@@ -165,11 +105,11 @@ def test_a_deeper_model_begins_as_the_shallow_one_it_comes_from(
     assert torch.corrcoef(torch.stack([scores.flatten(), cosines.flatten()]))[0, 1] > 0.9
 
 
-def test_parts_can_learn_at_other_rates(data: Path, tokenizer: Path, tmp_path: Path) -> None:
+def test_parts_can_learn_at_other_rates(settings: Settings, tmp_path: Path) -> None:
     from hypserini.train.arguments import training_arguments
     from hypserini.train.trainer import make_trainer
 
-    config = _config(data, tokenizer, tmp_path / "out")
+    config = settings("out")
     config["trainer_config"]["learning_rate_factors"] = {"word_embeddings": 0.0, "query": 2.0}
     parsed = parse_config(config)
     trainer = make_trainer(parsed, training_arguments(parsed.trainer_config, parsed.source))
@@ -186,8 +126,8 @@ def test_parts_can_learn_at_other_rates(data: Path, tokenizer: Path, tmp_path: P
         make_trainer(parsed, training_arguments(parsed.trainer_config, parsed.source))
 
 
-def test_a_run_that_diverges_stops(data: Path, tokenizer: Path, tmp_path: Path) -> None:
-    config = _config(data, tokenizer, tmp_path / "out")
+def test_a_run_that_diverges_stops(settings: Settings, tmp_path: Path) -> None:
+    config = settings("out")
     config["trainer_config"]["hf_trainer_config"] |= {"learning_rate": 1e30, "max_grad_norm": 0.0}
     with pytest.raises(TrainingError, match=r"step \d+.*learning_rate"):
         train(parse_config(config), progress=False)

@@ -173,5 +173,5 @@ def test_the_papers_head_begins_as_the_paper_says(settings: Settings) -> None:
 def test_sizes_that_do_not_fit_are_named(settings: Settings) -> None:
     config = settings()
     config["model_config"]["query_encoder_kwargs"]["base_encoder_output_dim"] = 768
-    with pytest.raises(TrainingError, match="base_encoder_output_dim is 768.* 16 dimensions"):
+    with pytest.raises(TrainingError, match=r"base_encoder_output_dim is 768.* 16 dimensions"):
         build_model(parse_config(config))

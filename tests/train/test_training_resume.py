@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,26 +20,7 @@ from hypserini.train.config import parse_config
 from hypserini.train.trainer import train
 
 Settings = Callable[..., dict[str, Any]]
-
-# Sums are rounded differently by another number of threads.
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-
-# The command, but that it is killed when it collates its batch number argv[1].
-KILLED = """
-import os, signal, sys
-from hypserini.train.__main__ import main
-from hypserini.train.collator import Collator
-left = int(sys.argv.pop(1))
-collate = Collator.__call__
-def killing(self, examples):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return collate(self, examples)
-Collator.__call__ = killing
-sys.exit(main())
-"""
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def _dropping_out(settings: Settings, output: str) -> dict[str, Any]:
@@ -77,17 +55,19 @@ def _assert_equal(one: Path, other: Path) -> None:
 # 8 batches, of 4 steps, are an epoch: batch 11 is the 6th step, batch 18 the 9th and in epoch 3.
 @pytest.mark.parametrize("batch", [11, 18], ids=["within-an-epoch", "at-an-epochs-end"])
 def test_a_killed_run_goes_on_to_the_same_weights(
-    batch: int, settings: Settings, tmp_path: Path
+    batch: int, settings: Settings, command: Command, tmp_path: Path
 ) -> None:
     uninterrupted = train(parse_config(_dropping_out(settings, "whole")), progress=False)
-    path = tmp_path / "config.yaml"
     config = _dropping_out(settings, "killed")
     if batch == 18:
-        config["trainer_config"]["hf_trainer_config"]["save_steps"] = 4
+        config["trainer_config"]["hf_trainer_config"] |= {
+            "save_steps": 4,
+            "dataloader_num_workers": 1,
+            "dataloader_persistent_workers": True,
+        }
+    path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-c", KILLED, str(batch), str(path), "--quiet"]
-    killed = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    command(path, "--quiet", killed_at=batch)
     folder = tmp_path / "killed"
     saved = sorted(path.name for path in folder.glob("checkpoint-*"))
     assert saved == (["checkpoint-3"] if batch == 11 else ["checkpoint-4", "checkpoint-8"])
@@ -100,10 +80,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         (folder / saved[0] / "model.safetensors").read_bytes()[:1000]
     )
     (half / "trainer_state.json").write_text('{"epoch": 1.0, "best_')
-    command = [sys.executable, "-m", "hypserini.train", str(path), "--quiet", "--resume"]
-    resumed = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "checkpoint-9 is half-written" in resumed.stderr
+    assert "checkpoint-9 is half-written" in command(path, "--quiet", "--resume").stderr
     _assert_equal(uninterrupted, folder)
     state = json.loads((folder / "trainer_state.json").read_text())
     assert [e["step"] for e in state["log_history"] if "loss" in e] == list(range(1, 13))
@@ -144,26 +121,22 @@ def test_what_cannot_be_resumed_is_said(settings: Settings, tmp_path: Path) -> N
     }
     train(parse_config(config), progress=False)
     config["trainer_config"]["resume_from_checkpoint"] = True
-    with pytest.raises(TrainingError, match="without its optimizer.*checkpoint_path"):
+    with pytest.raises(TrainingError, match=r"without its optimizer.*checkpoint_path"):
         train(parse_config(config), progress=False)
 
 
-def test_two_processes_resume_alike(settings: Settings, tmp_path: Path) -> None:
+def test_two_processes_resume_alike(settings: Settings, command: Command, tmp_path: Path) -> None:
     config = _dropping_out(settings, "two")
     path, folder = tmp_path / "config.yaml", tmp_path / "two"
     trainer = config["trainer_config"]["hf_trainer_config"]
     trainer |= {"max_steps": 6, "ddp_backend": "gloo", "save_total_limit": 5}
     trainer |= {"gradient_checkpointing": True}
     path.write_text(yaml.safe_dump(config))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    launch += ["--nproc-per-node", "2", "-m", "hypserini.train", str(path), "--quiet"]
-    first = subprocess.run(launch, env=ENVIRONMENT, capture_output=True, text=True)
-    assert first.returncode == 0, first.stderr
+    first = command(path, "--quiet", processes=2)
     assert first.stdout.count("The model is in") == 1
     shutil.copytree(folder, tmp_path / "first")
     shutil.rmtree(folder / "checkpoint-6")
-    again = subprocess.run([*launch, "--resume"], env=ENVIRONMENT, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    command(path, "--quiet", "--resume", processes=2)
     _assert_equal(tmp_path / "first", folder)
     state = json.loads((folder / "trainer_state.json").read_text())
     # 64 examples are 8 batches, 4 for each process, and 2 steps an epoch.
