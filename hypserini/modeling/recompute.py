@@ -61,7 +61,7 @@ class _Recomputed(torch.autograd.Function):
             "enabled": torch.is_autocast_enabled(device),
             "dtype": torch.get_autocast_dtype(device),
         }
-        ctx.random = _random_state(x.device) if training else []
+        ctx.random = _random_states(x.device) if training else []
         return torch.cat(
             [
                 q_net[rows].forward(x if x.dim() == 2 else x[rows], training)
@@ -82,46 +82,71 @@ class _Recomputed(torch.autograd.Function):
             torch.empty_like(weight) if needed else None
             for weight, needed in zip(weights, of_weights, strict=True)
         ]
-        matrices = len(ctx.config.matrix_shapes)
         with _replayed(ctx.random, x.device):
             for rows in _chunks(len(weights[0]), ctx.chunk):
-                part_x = (x if shared else x[rows]).detach().requires_grad_(of_x)
-                part = [
-                    weight[rows].detach().requires_grad_(needed)
-                    for weight, needed in zip(weights, of_weights, strict=True)
-                ]
-                wanted = [tensor for tensor in (part_x, *part) if tensor.requires_grad]
-                # The cache of autocast would keep the weights that it has cast.
-                with (
-                    torch.enable_grad(),
-                    torch.autocast(x.device.type, cache_enabled=False, **ctx.autocast),
-                ):
-                    scores = ctx.kind(ctx.config, part[:matrices], part[matrices:]).forward(
-                        part_x, ctx.training
-                    )
-                found = iter(
-                    torch.autograd.grad(
-                        scores, wanted, gradient[rows], allow_unused=True, materialize_grads=True
-                    )
-                )
+                parts = [x if shared else x[rows], *(weight[rows] for weight in weights)]
+                of_part_x, *of_part = _gradients(ctx, parts, gradient[rows])
                 if x_gradient is not None:
-                    (x_gradient if shared else x_gradient[rows]).add_(next(found))
-                for whole in gradients:
+                    (x_gradient if shared else x_gradient[rows]).add_(of_part_x)
+                for whole, part in zip(gradients, of_part, strict=True):
                     if whole is not None:
-                        whole[rows] = next(found)
+                        whole[rows] = part
+                del of_part  # before the next ones are made
         return None, None if x_gradient is None else x_gradient.to(x.dtype), None, None, *gradients
+
+
+def _gradients(ctx: Any, parts: Sequence[Tensor], gradient: Tensor) -> list[Any]:
+    """Score a chunk once more and go backwards through that.
+
+    Args:
+        ctx: of `_Recomputed`.
+        parts: the chunk's documents and weights.
+        gradient: with respect to the chunk's scores.
+
+    Returns:
+        The gradient with respect to each of `parts`, None where it is not needed.
+    """
+    needed = ctx.needs_input_grad[1:2] + ctx.needs_input_grad[4:]
+    x, *weights = (
+        part.detach().requires_grad_(wanted) for part, wanted in zip(parts, needed, strict=True)
+    )
+    matrices = len(ctx.config.matrix_shapes)
+    with (
+        torch.enable_grad(),
+        # The cache would hold the weights that were cast.
+        torch.autocast(x.device.type, cache_enabled=False, **ctx.autocast),
+    ):
+        q_net = ctx.kind(ctx.config, weights[:matrices], weights[matrices:])
+        scores = q_net.forward(x, ctx.training)
+    wanted = [tensor for tensor in (x, *weights) if tensor.requires_grad]
+    found = iter(
+        # A q-net of the user's own need not use all of its weights.
+        torch.autograd.grad(scores, wanted, gradient, allow_unused=True, materialize_grads=True)
+    )
+    return [next(found) if tensor.requires_grad else None for tensor in (x, *weights)]
 
 
 def _chunks(queries: int, chunk: int) -> list[slice]:
     return [slice(first, first + chunk) for first in range(0, queries, chunk)]
 
 
-def _random_state(device: torch.device) -> list[Tensor]:
-    """The states of the random generators that dropout on `device` may draw from."""
+def _random_states(device: torch.device) -> list[Tensor]:
+    """The states of the generators that dropout on `device` may draw from."""
     states = [torch.get_rng_state()]
     if device.type != "cpu":
-        states.append(torch.get_device_module(device).get_rng_state(device))
+        states.append(torch.get_device_module(device).get_rng_state(*_place(device)))
     return states
+
+
+def _set_random_states(states: Sequence[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states[1], *_place(device))
+
+
+def _place(device: torch.device) -> list[torch.device]:
+    """How a device's random numbers are named: those of mps have no name."""
+    return [] if device.type == "mps" else [device]
 
 
 @contextmanager
@@ -130,10 +155,9 @@ def _replayed(states: Sequence[Tensor], device: torch.device) -> Iterator[None]:
     if not states:
         yield
         return
-    devices = [] if device.type == "cpu" else [device]
-    kind = "cuda" if device.type == "cpu" else device.type
-    with torch.random.fork_rng(devices, device_type=kind):
-        torch.set_rng_state(states[0])
-        if devices:
-            torch.get_device_module(device).set_rng_state(states[1], device)
+    present = _random_states(device)
+    _set_random_states(states, device)
+    try:
         yield
+    finally:
+        _set_random_states(present, device)

@@ -36,6 +36,7 @@ def gradients(q_net: QNet, x: torch.Tensor, score) -> tuple[torch.Tensor, list[t
 def little_memory(monkeypatch):
     monkeypatch.setattr(recompute, "KEEP_BYTES", 0)
     monkeypatch.setattr(recompute, "CHUNK_BYTES", 40_000)
+    monkeypatch.setattr(recompute, "GPU_CHUNK_BYTES", 40_000)
 
 
 class Squared(QNet):
@@ -71,6 +72,8 @@ def test_only_what_is_wanted_gets_a_gradient(little_memory):
     assert q_net.vectors[0].grad.abs().max() > 0
     with torch.no_grad():
         assert not q_net(x).requires_grad
+    with torch.inference_mode():
+        torch.testing.assert_close(q_net(x), q_net.forward(x, False))
 
 
 def test_dropout_is_drawn_once(little_memory):
@@ -108,7 +111,7 @@ def test_mixed_precision_is_kept_in_the_backward_pass(monkeypatch):
         found = torch.autograd.grad(scores.float().sum(), [x, *q_net.matrices, *q_net.vectors])
         assert all(gradient.dtype is torch.float32 for gradient in found)
         results.append((scores, *found))
-    assert torch.equal(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][0], results[1][0])
     for kept, recomputed in zip(*results, strict=True):
         error = (kept - recomputed).norm() / kept.norm()
         assert error < 0.01  # in single precision, the kept ones are further than this away
@@ -144,3 +147,15 @@ def test_scoring_takes_little_memory_beside_the_weights():
     assert given < backward < given + 1.2 * recompute.CHUNK_BYTES
     # Without chunks, three times the weights are kept.
     assert peak(lambda: q_net[:8].forward(x, True)) > 3 * given / 8
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_dropout_is_drawn_once_on_a_gpu_too(little_memory):
+    q_net = make(QNetConfig((16, 16, 16, 1), do_dropout=True, dropout_prob=0.5)).to("cuda")
+    x = documents(11, 16).detach().cuda().requires_grad_()
+
+    def scores(x):
+        torch.manual_seed(4)
+        return q_net(x, training=True)
+
+    assert torch.autograd.gradcheck(scores, x, nondet_tol=1e-10, fast_mode=True)
