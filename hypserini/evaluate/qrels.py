@@ -70,7 +70,7 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     judgements: dict[str, dict[str, int]] = {}
     for line, text in read_lines(path, "qrels file"):
         fields = text.removeprefix("\ufeff").split()
-        if fields[0] == "query-id":
+        if not fields or fields[0] == "query-id":
             continue
         where = f"{path}, line {line}"
         if len(fields) not in (3, 4):

@@ -83,8 +83,8 @@ def test_the_split_names_the_judgements(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("qrels", "message"),
     [
-        (f"{QRELS}9\td1\t1\n", r"line 6: .*queries\.jsonl has no id 9: mend it"),
-        (f"{QRELS}9\td1\t0\n1\tx\t1\n", r"line 7: .*corpus\.jsonl has no id x: mend it"),
+        (f"{QRELS}9\td1\t1\n", r"line 6: .*queries\.jsonl has no id '9': mend it"),
+        (f"{QRELS}9\td1\t0\n1\tx\t1\n", r"line 7: .*corpus\.jsonl has no id 'x': mend it"),
         ("1\td1\t0\n", "no document is relevant"),
         ("1\td1\n", "line 1: expected"),
         ("", "is empty"),

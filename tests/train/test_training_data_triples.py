@@ -131,10 +131,10 @@ def test_validation_takes_the_texts_of_training(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("8 3 4", r"column 1, query: .*queries\.tsv has no id 8 \("),
-        ("07 3 4", r"column 1, query: .*has no id 07 "),
-        ("7 40 4", r"column 2, positive: .*collection\.tsv has no id 40 "),
-        ("7 3 nine", r"column 3, negative: .*collection\.tsv has no id nine "),
+        ("8 3 4", r"column 1, query: .*queries\.tsv has no id '8' \("),
+        ("07 3 4", r"column 1, query: .*has no id '07' "),
+        ("7 40 4", r"column 2, positive: .*collection\.tsv has no id '40' "),
+        ("7 3 nine", r"column 3, negative: .*collection\.tsv has no id 'nine' "),
         ("7 3", r"2 columns, where 3 are expected \(query, positive, negative\): 7 3"),
         ("7 3 4 5", "4 columns, where 3 are expected"),
         ("7 3 \udce9", "not UTF-8"),
@@ -191,7 +191,7 @@ def test_columns_that_do_not_go_together(folder: Path, columns: list[str], messa
         ("collection.tsv", "", " is empty"),
         ("collection.tsv", '{"id": 1}\n', r"line 1: there is no text \(the fields are id\)"),
         ("collection.tsv", '{"id": 1, "contents": 2}\n', "line 1: field contents is not a string"),
-        ("collection.tsv", '{"id": 1, "text": ""}\n{', "line 2: malformed JSON"),
+        ("collection.tsv", '{"id": 1, "text": ""}\n{', "line 2: not JSON"),
         ("queries.tsv", "1\ta\n2\t \n", "line 2: query 2 has no text"),
         ("queries.tsv", '{"text": "a"}\n', "line 1: there is no id"),
     ],

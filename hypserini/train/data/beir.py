@@ -85,13 +85,13 @@ class BeirFolder:
     def _dangling(self, qrels: Path) -> TrainingError:
         """What is wrong with the first judgement of an id that has no text."""
         for line, text in read_lines(qrels, "qrels file"):
-            fields = text.split()
-            if fields[0].removeprefix("\ufeff") == "query-id" or int(fields[-1]) <= 0:
+            fields = text.removeprefix("\ufeff").split()
+            if not fields or fields[0] == "query-id" or int(fields[-1]) <= 0:
                 continue
             for store, identity in ((self.queries, fields[0]), (self.corpus, fields[-2])):
                 if store.find([key_of(identity)])[0] < 0:
                     return TrainingError(
-                        f"{qrels}, line {line}: {store.path} has no id {identity}: mend it, or "
+                        f"{qrels}, line {line}: {store.path} has no id {identity!r}: mend it, or "
                         "take the line out."
                     )
         raise AssertionError("all ids have texts")

@@ -6,7 +6,6 @@ them.
 
 from __future__ import annotations
 
-import json
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from hypserini.errors import TrainingError
 from hypserini.train.data.examples import Example, parse_example
-from hypserini.train.data.lines import LineFile
+from hypserini.train.data.lines import LineFile, parse_json
 from hypserini.train.data.progress import Checking
 from hypserini.train.data.selection import Selection
 
@@ -63,12 +62,4 @@ class JsonLines:
             checking.count = len(file)
 
     def _parse(self, line: bytes) -> Example:
-        try:
-            value = json.loads(line)
-        except UnicodeDecodeError as error:
-            raise TrainingError(f"not UTF-8 (byte {line[error.start]:#04x}): convert it.") from None
-        except json.JSONDecodeError as error:
-            raise TrainingError(f"not JSON ({error.msg} at column {error.colno}).") from error
-        except (ValueError, RecursionError) as error:
-            raise TrainingError(f"not JSON ({error}).") from error
-        return parse_example(value, self.label_key)
+        return parse_example(parse_json(line), self.label_key)

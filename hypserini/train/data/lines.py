@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import logging
 import mmap
 import shutil
@@ -111,6 +112,25 @@ class LineFile:
         except OSError as error:
             raise _unreadable(self.path, error) from error
         return stat.st_size, stat.st_mtime_ns
+
+
+def parse_json(line: bytes) -> Any:
+    """Read a line of JSON; a TrainingError says what is wrong with it, but not the place."""
+    try:
+        return json.loads(line)
+    except UnicodeDecodeError as error:
+        raise not_utf8(error) from error
+    except json.JSONDecodeError as error:
+        what = error.msg.removesuffix(" at").removesuffix(" starting")
+        raise TrainingError(f"not JSON ({what} at column {error.colno}).") from error
+    except (ValueError, RecursionError) as error:
+        raise TrainingError(f"not JSON ({error}).") from error
+
+
+def not_utf8(error: UnicodeDecodeError) -> TrainingError:
+    """What to raise for a line that cannot be decoded."""
+    byte = error.object[error.start]
+    return TrainingError(f"not UTF-8 (byte {byte:#04x}): convert the file to UTF-8.")
 
 
 def unpacked(path: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from hypserini.errors import CollectionError, TrainingError
 from hypserini.index.formats import ID_KEYS, check_docid, clean, text_of
 from hypserini.search import topics
-from hypserini.train.data.lines import LineFile
+from hypserini.train.data.lines import LineFile, not_utf8, parse_json
 from hypserini.train.data.progress import Checking
 
 
@@ -48,7 +47,9 @@ class TextStore:
                 try:
                     docid, text = self._parse(line.rstrip(b"\r\n"))
                 except (TrainingError, CollectionError) as error:
-                    raise TrainingError(f"{self.path}, line {number}{error}") from error
+                    # What reads documents puts a colon after the place, which is empty there.
+                    what = str(error).removeprefix(": ")
+                    raise TrainingError(f"{self.path}, line {number}: {what}") from error
                 if queries and not text.strip():
                     raise TrainingError(f"{self.path}, line {number}: query {docid} has no text.")
                 keys.append(key_of(docid))
@@ -92,18 +93,15 @@ class TextStore:
         return keys, order
 
     def _parse(self, line: bytes) -> tuple[str, str]:
-        """The id and the text of a line; errors begin with the colon after the place."""
-        try:
-            decoded = line.decode()
-        except UnicodeDecodeError as error:
-            raise TrainingError(
-                f": not UTF-8 (byte {line[error.start]:#04x}): convert the file."
-            ) from None
+        """The id and the text of a line; errors do not say the place."""
         if self._is_json:
-            return self._from_json(decoded.removeprefix("\ufeff"))
-        docid, tab, text = decoded.partition("\t")
+            return self._from_json(line)
+        try:
+            docid, tab, text = line.decode().partition("\t")
+        except UnicodeDecodeError as error:
+            raise not_utf8(error) from error
         if not tab:
-            raise TrainingError(f": no TAB between an id and a text: {docid[:60]}.")
+            raise TrainingError(f"no TAB between an id and a text: {docid[:60]}.")
         if "\t" in text:
             # As an index makes it of a document's columns; of a topic's, the second is the query.
             columns = text.split("\t")
@@ -112,13 +110,10 @@ class TextStore:
             docid = check_docid(docid.removeprefix("\ufeff"), "")
         return docid, text
 
-    def _from_json(self, line: str) -> tuple[str, str]:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise TrainingError(f": malformed JSON ({error}).") from error
+    def _from_json(self, line: bytes) -> tuple[str, str]:
+        value = parse_json(line)
         if not isinstance(value, dict):
-            raise TrainingError(": expected a JSON object with an id and a text.")
+            raise TrainingError("expected a JSON object with an id and a text.")
         names = topics.ID_KEYS if self.queries else ID_KEYS
         key = next((name for name in names if name in value), None)
         fields: tuple[str, ...] | None = None
@@ -127,7 +122,7 @@ class TextStore:
         has_text = fields if self.queries else "contents" in value or "text" in value
         if key is None or not has_text:
             raise TrainingError(
-                f": there is no {'id' if key is None else 'text'} (the fields are "
+                f"there is no {'id' if key is None else 'text'} (the fields are "
                 f"{', '.join(value) or 'none'})."
             )
         return check_docid(value[key], ""), text_of(value, fields, "")

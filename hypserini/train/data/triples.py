@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hypserini.errors import TrainingError
 from hypserini.train.data.examples import Example, Item
-from hypserini.train.data.lines import LineFile
+from hypserini.train.data.lines import LineFile, not_utf8
 from hypserini.train.data.progress import Checking
 from hypserini.train.data.selection import Selection
 from hypserini.train.data.text_store import TextStore, key_of
@@ -98,8 +98,8 @@ class Triples:
             for number, _, line in self._file.scan():
                 try:
                     parts = line.decode().split()
-                except UnicodeDecodeError:
-                    raise TrainingError(f"{path}, line {number}: not UTF-8: convert it.") from None
+                except UnicodeDecodeError as error:
+                    raise TrainingError(f"{path}, line {number}: {not_utf8(error)}") from error
                 if len(parts) != width:
                     raise TrainingError(
                         f"{path}, line {number}: {len(parts)} columns, where {width} are expected "
@@ -147,8 +147,8 @@ class Triples:
             raise TrainingError(
                 f"{self._file.path}, line {numbers[at]}: column {column + 1}, "
                 f"{self._columns[column]}: {store.path} has no id "
-                f"{line.decode().split()[column][:60]} (if the columns are in another order, name "
-                "them as triples_columns)."
+                f"{line.decode().split()[column][:60]!r} (columns in another order are named as "
+                "triples_columns)."
             )
 
 
