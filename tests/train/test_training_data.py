@@ -251,10 +251,17 @@ def test_missing_empty_and_damaged_files(path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_file_that_changes_after_the_check(path: Path) -> None:
-    data = _open(_write(path, _line(), _line()))
-    _write(path, _line())
-    with pytest.raises(TrainingError, match=r"train\.jsonl was changed"):
-        data[1]
+    for seen_before in (False, True):
+        data = _open(_write(path, _line(), _line()))
+        if seen_before:
+            assert len(data[1].items) == 1
+        _write(path, _line())
+        with pytest.raises(TrainingError, match=r"train\.jsonl was changed"):
+            data[1]
+    data = _open(path)
+    path.unlink()
+    with pytest.raises(TrainingError, match=r"train\.jsonl cannot be read"):
+        data[0]
 
 
 def test_all_keys_of_the_papers_configuration_are_taken(path: Path) -> None:

@@ -54,7 +54,7 @@ class JsonLines:
 
     def _check(self, file: LineFile, selection: Selection) -> None:
         with Checking(file.path, "each line's query, items, scores and types") as checking:
-            for number, _, line in file.scan():
+            for number, line in file.scan():
                 try:
                     selection.check(self._parse(line).items)
                 except TrainingError as error:

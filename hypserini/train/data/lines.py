@@ -1,4 +1,4 @@
-"""Lines of large files by number: where each begins is known, the file itself is mapped."""
+"""Lines of large files by number: where each begins is known, the text stays on the disk."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import gzip
 import hashlib
 import json
 import logging
-import mmap
+import os
 import shutil
 import zlib
 from array import array
 from collections.abc import Iterator
+from io import FileIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hypserini.errors import OutputError, TrainingError
 from hypserini.files import atomic_output
@@ -25,93 +26,93 @@ logger = logging.getLogger(__name__)
 class LineFile:
     """The lines of a file, blank ones left out.
 
-    The file is mapped when a line is first asked for, in each process anew, and never held in
-    memory; pickling copies the offsets alone.
+    The file is opened when a line is first asked for, in each process anew. Memory holds, and
+    pickling copies, where lines begin: eight bytes for each, or for each of `every`.
 
     Args:
         path: the file; what is in a .gz is unpacked first.
-        every: only the beginning of every so many lines is kept. Short lines make do with less
-            than eight bytes each.
+        every: only the beginning of every so many lines is kept, for short lines.
     """
 
     def __init__(self, path: str | Path, *, every: int = 1) -> None:
         self.path = Path(path)
-        self.plain = unpacked(self.path)
         self.every = every
-        self.count = 0
-        self._offsets: array[int] = array("q")
-        self._state = self._current_state()
-        self._map: mmap.mmap | None = None
+        self._plain = unpacked(self.path)
+        self._count = 0
+        self._starts: array[int] = array("q")
+        self._checked: tuple[int, int] | None = None
+        self._file: FileIO | None = None
+        self._owner = 0
 
     def __len__(self) -> int:
-        return self.count
+        return self._count
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_map": None}
+        return self.__dict__ | {"_file": None}
 
-    def scan(self) -> Iterator[tuple[int, int, bytes]]:
+    def scan(self) -> Iterator[tuple[int, bytes]]:
         """Read all lines once, and keep where they begin.
 
         Yields:
-            (line number in the file from 1, offset, the line with its line break).
+            The line's number in the file, from 1, and the line with its line break.
 
         Raises:
             TrainingError: the file cannot be read, or holds no line but blank ones.
         """
-        self.count, self._offsets = 0, array("q")
+        self._count, self._starts = 0, array("q")
         try:
-            with open(self.plain, "rb") as file:
-                offset = 0
+            with open(self._plain, "rb") as file:
+                self._checked = _state(file)
+                start = 0
                 for number, line in enumerate(file, 1):
                     if not line.isspace():
-                        if self.count % self.every == 0:
-                            self._offsets.append(offset)
-                        self.count += 1
-                        yield number, offset, line
-                    offset += len(line)
+                        if self._count % self.every == 0:
+                            self._starts.append(start)
+                        self._count += 1
+                        yield number, line
+                    start += len(line)
         except OSError as error:
             raise _unreadable(self.path, error) from error
-        if not self.count:
+        if not self._count:
             raise TrainingError(f"{self.path} is empty.")
+        self._starts.append(start)
 
     def line(self, position: int) -> bytes:
-        """The line at a position among those that are not blank, without its line break."""
-        start = self._offsets[position // self.every]
-        for _ in range(position % self.every):
-            start = self._next(start)
-        view = self._mapped()
-        end = view.find(b"\n", start)
-        return view[start : end if end >= 0 else len(view)].rstrip(b"\r")
+        """The line at a position among those that are not blank, without its line break.
+
+        Raises:
+            TrainingError: the file is gone, or is no longer what it was when it was read whole.
+        """
+        block = position // self.every
+        lines = self._read(self._starts[block], self._starts[block + 1]).split(b"\n")
+        lines = [line for line in lines if line and not line.isspace()]
+        return lines[position % self.every].rstrip(b"\r")
 
     def number(self, position: int) -> int:
         """The number, from 1, that a line has in the file; reads all lines before it."""
-        numbers = (number for number, _, _ in LineFile(self.path).scan())
+        numbers = (number for number, _ in LineFile(self.path).scan())
         return next(islice(numbers, position, None))
 
-    def _next(self, start: int) -> int:
-        """Where the line after the one at `start` begins, blank ones passed over."""
-        view = self._mapped()
-        start = view.find(b"\n", start) + 1
-        while (end := view.find(b"\n", start)) >= 0 and not view[start:end].strip():
-            start = end + 1
-        return start
-
-    def _mapped(self) -> mmap.mmap:
-        if self._map is None:
-            if self._current_state() != self._state:
+    def _read(self, start: int, end: int) -> bytes:
+        try:
+            # A forked process would share the place in the file with its parent.
+            if self._file is None or self._owner != os.getpid():
+                self._file = open(self._plain, "rb", buffering=0)  # noqa: SIM115
+                self._owner = os.getpid()
+            if _state(self._file) != self._checked:
                 raise TrainingError(
                     f"{self.path} was changed after it had been checked: start training anew."
                 )
-            with open(self.plain, "rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return self._map
-
-    def _current_state(self) -> tuple[int, int]:
-        try:
-            stat = self.plain.stat()
+            self._file.seek(start)
+            return self._file.read(end - start)
         except OSError as error:
             raise _unreadable(self.path, error) from error
-        return stat.st_size, stat.st_mtime_ns
+
+
+def _state(file: IO[bytes] | FileIO) -> tuple[int, int]:
+    """What tells that a file was changed."""
+    stat = os.fstat(file.fileno())
+    return stat.st_size, stat.st_mtime_ns
 
 
 def parse_json(line: bytes) -> Any:

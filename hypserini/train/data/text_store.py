@@ -41,7 +41,7 @@ class TextStore:
         keys: array[int] = array("q")
         what = "each query's id and text" if queries else "each document's id and text"
         with Checking(self.path, what) as checking:
-            for number, _, line in self._file.scan():
+            for number, line in self._file.scan():
                 if not keys:
                     self._is_json = line.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
                 try:

@@ -27,7 +27,7 @@ _BATCH = 1 << 16
 
 
 class Triples:
-    """One example a line; memory holds an eighth of a byte a line.
+    """One example a line, of which memory holds an eighth of a byte.
 
     Args:
         path: the ids, separated by white space; .gz is unpacked first.
@@ -79,7 +79,7 @@ class Triples:
         return Example(self.queries.text(int(query)), items)
 
     def _told_by_number(self) -> list[str]:
-        _, _, line = next(self._file.scan())
+        _, line = next(self._file.scan())
         count = len(line.split())
         if count not in (3, 5):
             raise TrainingError(
@@ -95,7 +95,7 @@ class Triples:
         numbers: array[int] = array("q")
         keys: array[int] = array("q")
         with Checking(path, "each line's ids and scores") as checking:
-            for number, _, line in self._file.scan():
+            for number, line in self._file.scan():
                 try:
                     parts = line.decode().split()
                 except UnicodeDecodeError as error:
@@ -143,7 +143,7 @@ class Triples:
                 continue
             at = int((found < 0).argmax())
             # Read again, since the id itself was not kept.
-            line = next(line for number, _, line in self._file.scan() if number == numbers[at])
+            line = next(line for number, line in self._file.scan() if number == numbers[at])
             raise TrainingError(
                 f"{self._file.path}, line {numbers[at]}: column {column + 1}, "
                 f"{self._columns[column]}: {store.path} has no id "
