@@ -85,6 +85,9 @@ def _translated(given: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
     if not _has_accelerator() and not values.get("use_cpu"):
         logger.info("No GPU was found: training on the CPU.")
         values["use_cpu"] = True
+    if values.get("fp16") and values.get("use_cpu"):
+        logger.info("fp16 needs a GPU: training in fp32; bf16 works on a CPU.")
+        values["fp16"] = False
     if values.get("max_steps") is None:
         values.pop("max_steps", None)
     if not values.get("dataloader_num_workers"):

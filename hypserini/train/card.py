@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -80,7 +81,7 @@ def _what(model: DualEncoder) -> str:
         blocks = len(model.config.q_net_config.vector_sizes)
         kind = (
             f"A Hypencoder (arXiv 2502.05364): a query becomes a small network of {blocks} hidden "
-            f"blocks that scores document vectors of {model.dim} dimensions."
+            f"block{'s' * (blocks != 1)} that scores document vectors of {model.dim} dimensions."
         )
     else:
         kind = f"A bi-encoder: queries and documents become vectors of {model.dim} dimensions."
@@ -118,9 +119,9 @@ def _recipe(
         "Examples": f"{examples:,}, each with {data.num_negatives_to_sample} negatives",
         "Steps": f"{step:,} of {batch} examples"
         + (f" ({device} a device, over which negatives are shared)" if batch != device else ""),
-        "Learning rate": f"{arguments.learning_rate:g}, {arguments.lr_scheduler_type}, "
+        "Learning rate": f"{arguments.learning_rate:g}, {_name(arguments.lr_scheduler_type)}, "
         f"{arguments.warmup_steps:g} warm-up steps",
-        "Optimiser": f"{arguments.optim}, betas {arguments.adam_beta1:g} and "
+        "Optimiser": f"{_name(arguments.optim)}, betas {arguments.adam_beta1:g} and "
         f"{arguments.adam_beta2:g}, weight decay {arguments.weight_decay:g}, gradients cut to "
         f"{arguments.max_grad_norm:g}",
         "Number format": "bf16" if arguments.bf16 else "fp16" if arguments.fp16 else "fp32",
@@ -137,6 +138,11 @@ def _recipe(
     recipe["Versions"] = ", ".join(f"{p} {_version(p)}" for p in _PACKAGES)
     recipe["Versions"] += f", Python {platform.python_version()}"
     return {key: value for key, value in recipe.items() if value is not None}
+
+
+def _name(choice: Any) -> str:
+    """What one writes in the configuration for one of the Trainer's choices."""
+    return str(getattr(choice, "value", choice))
 
 
 def _validation(config: TrainingConfig, history: History) -> str:
@@ -169,7 +175,8 @@ def _table(values: dict[str, Any]) -> str:
 def _yaml(values: Any) -> str:
     import yaml
 
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+    plain = json.loads(json.dumps(values, default=str))  # a caller may give paths
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _version(package: str) -> str:

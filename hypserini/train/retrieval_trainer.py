@@ -48,7 +48,7 @@ class RetrievalTrainer(Trainer):
         self.card = card
         self.guard = DivergenceGuard()
         # The Trainer wants to see data when it is to validate; what becomes of them is up to us.
-        super().__init__(eval_dataset=loss_data or retrieval, **kwargs)
+        super().__init__(eval_dataset=retrieval if loss_data is None else loss_data, **kwargs)
         for theirs, ours in ((PrinterCallback, Lines), (ProgressCallback, Bar)):
             if self.pop_callback(theirs) is not None:
                 self.add_callback(ours)

@@ -119,7 +119,7 @@ def make_trainer(config: TrainingConfig, arguments: Any) -> RetrievalTrainer:
                 None,
             ),
         )
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, RuntimeError) as error:
         message = " ".join(str(error).split())
         raise TrainingError(f"{config.source}, hf_trainer_config: {message}") from error
 

@@ -56,9 +56,7 @@ trainer_config:
 """
 
 
-def test_the_papers_config_is_understood(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_papers_config_is_understood(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "paper.yaml"
     path.write_text(PAPER.replace("OUT", str(tmp_path / "out")))
     config = read_config(path)
