@@ -90,7 +90,9 @@ def test_a_run_that_gets_no_better_stops_as_its_best(
     state = json.loads((folder / "trainer_state.json").read_text())
     assert state["global_step"] == 6
     assert state["best_model_checkpoint"].endswith("checkpoint-2")
-    assert state["best_metric"] == next(e["eval_RR@10"] for e in _history(folder) if "eval_RR@10" in e)
+    assert state["best_metric"] == next(
+        e["eval_RR@10"] for e in _history(folder) if "eval_RR@10" in e
+    )
     # Once more, as after a kill: it had stopped, and so it remains.
     config["trainer_config"]["resume_from_checkpoint"] = True
     train(parse_config(config), progress=False)
@@ -131,5 +133,7 @@ def test_what_cannot_be_validated_is_said(settings: Settings, beir: Path, tmp_pa
     with pytest.raises(MeasureError, match="nDGC@10"):
         train(parse_config(config), progress=False)
     config["trainer_config"]["validation"] = {"bier": str(beir)}
-    with pytest.raises(TrainingError, match="validation: there is no key 'bier': did you mean beir"):
+    with pytest.raises(
+        TrainingError, match="validation: there is no key 'bier': did you mean beir"
+    ):
         parse_config(config)
