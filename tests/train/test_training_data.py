@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,16 @@ def test_missing_empty_and_damaged_files(path: Path, monkeypatch: pytest.MonkeyP
     packed.mkdir()
     with pytest.raises(TrainingError, match=r"train\.gz cannot be read \(Is a directory\)"):
         _open(packed)
+
+
+def test_what_was_checked_is_said(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _write(path, _line(), "", _line())
+    with caplog.at_level("INFO", logger="hypserini"):
+        _open(path)
+    said = (
+        r"Checked .*train\.jsonl: each line's query, items, .* in 2 lines \(.* s, [\d,]+ lines/s\)"
+    )
+    assert re.search(said, caplog.text)
 
 
 def test_a_file_that_changes_after_the_check(path: Path) -> None:
