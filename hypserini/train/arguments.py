@@ -114,8 +114,8 @@ def _plan_validation(
         return
     if "eval_strategy" not in values and saved in ("steps", "epoch"):
         values["eval_strategy"] = saved
-        if "save_steps" in values:
-            values.setdefault("eval_steps", values["save_steps"])
+        # Else the Trainer would take logging_steps.
+        values.setdefault("eval_steps", values.get("save_steps", 500))
         asked = True
     if patience is not None:
         if not asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -10,6 +11,8 @@ from torch import Tensor
 from transformers import EarlyStoppingCallback
 
 from hypserini.errors import TrainingError
+
+logger = logging.getLogger(__name__)
 
 
 class DivergenceGuard:
@@ -76,3 +79,14 @@ class PatientStopping(EarlyStoppingCallback):
         super().on_train_begin(args, state, control, **kwargs)
         if self.early_stopping_patience_counter >= self.early_stopping_patience:
             control.should_training_stop = True
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """Count validations that are no better, and say so when they have become too many."""
+        super().on_evaluate(args, state, control, metrics, **kwargs)
+        if control.should_training_stop and state.is_world_process_zero:
+            logger.info(
+                "No better for %d validations: training stops.",
+                self.early_stopping_patience_counter,
+            )

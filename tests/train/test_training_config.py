@@ -221,6 +221,23 @@ def test_mistakes_in_the_trainers_part_are_named(tmp_path: Path) -> None:
     assert arguments(save_strategy=False).save_strategy == "no"
 
 
+def test_a_model_is_validated_when_it_is_saved(tmp_path: Path) -> None:
+    def arguments(**values: Any) -> Any:
+        trainer = {"output_dir": str(tmp_path), "logging_steps": 7} | values
+        section = {"hf_trainer_config": trainer, "validation": {"beir": "folder"}}
+        data = {"training_data_jsonl": "x"}
+        config = parse_config({"data_config": data, "trainer_config": section}, "my.yaml")
+        return training_arguments(config.trainer_config, config.source)
+
+    for made, every in ((arguments(save_steps=40), 40), (arguments(), 500)):
+        assert (made.eval_strategy, made.eval_steps, made.save_steps) == ("steps", every, every)
+    best = arguments(load_best_model_at_end=True)
+    assert (best.metric_for_best_model, best.greater_is_better) == ("nDCG@10", True)
+    assert arguments(save_strategy="epoch").eval_strategy == "epoch"
+    assert arguments(save_strategy="no").eval_strategy == "no"
+    assert arguments(evaluation_strategy="no").eval_strategy == "no"
+
+
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a GPU")
 def test_without_a_gpu_bf16_trains_on_the_cpu(tmp_path: Path) -> None:
     section = {"hf_trainer_config": {"output_dir": str(tmp_path), "bf16": True, "tf32": True}}
