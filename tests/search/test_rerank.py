@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from conftest import make_documents, write_jsonl
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import QueryEncoder
 from hypserini.errors import IndexingError
-from hypserini.index.build import build_index
+from hypserini.index.build import IndexOptions, build_index
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
 from hypserini.search.bm25 import Bm25
@@ -104,7 +105,8 @@ def graph_index(tmp_path_factory, tiny_model: Path) -> Path:
     """An index large enough for Lucene 10 to make a graph."""
     folder = tmp_path_factory.mktemp("graph")
     documents = write_jsonl(folder / "corpus.jsonl", make_documents(3000, seed=1))
-    build_index(documents, folder / "index", str(tiny_model), progress=False)
+    options = IndexOptions(optimize=True)
+    build_index(documents, folder / "index", str(tiny_model), options, progress=False)
     return folder / "index"
 
 
@@ -139,6 +141,86 @@ def test_adaptive_reranking_finds_what_the_first_stage_missed(
             assert score == pytest.approx(expected[docid], rel=TOLERANCE, abs=TOLERANCE)
     assert missed > 10
     assert found > missed / 2
+
+
+def read_graph(path: Path) -> dict[str, list[str]]:
+    """The neighbours of each document in an index of one segment, as Lucene's own reader has them.
+
+    After them come those documents that hardly any edge leads to and that have an edge to it.
+    """
+    from jnius import cast
+
+    from hypserini import jvm
+
+    lucene = "org.apache.lucene."
+    folder = jvm.java_class("java.nio.file.Paths").get(str(path))
+    directory = jvm.java_class(lucene + "store.FSDirectory").open(folder)
+    reader = jvm.java_class(lucene + "index.DirectoryReader").open(directory)
+    assert reader.leaves().size() == 1
+    segment = cast(lucene + "index.SegmentReader", reader.leaves().get(0).reader())
+    fields = lucene + "codecs.perfield.PerFieldKnnVectorsFormat$FieldsReader"
+    vectors = cast(fields, segment.getVectorReader()).getFieldReader("vector")
+    graph = cast(lucene + "codecs.lucene99.Lucene99HnswVectorsReader", vectors).getGraph("vector")
+    with Index(path) as index:
+        docids = list(index.docids())
+    edges: dict[str, list[str]] = {docid: [] for docid in docids}
+    for node, docid in enumerate(docids):
+        graph.seek(0, node)
+        while (to := graph.nextNeighbor()) < len(docids):
+            edges[docid].append(docids[to])
+    reader.close()
+    led_to = Counter(to for some in edges.values() for to in some)
+    back: dict[str, list[str]] = {docid: [] for docid in docids}
+    for docid in reversed(docids):
+        if led_to[docid] < 3:
+            for to in edges[docid]:
+                back[to].append(docid)
+    return {docid: edges[docid] + back[docid] for docid in docids}
+
+
+def algorithm_1(
+    ranking: list[str],
+    neighbours: dict[str, list[str]],
+    score: dict[str, float],
+    batch: int,
+    budget: int,
+) -> tuple[set[str], list[str]]:
+    """GAR as its paper has it: the documents that are scored, and those of the ranking left."""
+    scored: set[str] = set()
+    frontier: dict[str, tuple[float, int]] = {}
+    from_ranking = True
+    while len(scored) < budget and (ranking or frontier):
+        pool = ranking if from_ranking else sorted(frontier, key=lambda d: frontier[d])[::-1]
+        top = pool[: min(batch, budget - len(scored))]
+        scored.update(top)
+        ranking = [docid for docid in ranking if docid not in scored]
+        for source in top:
+            for place, docid in enumerate(neighbours[source]):
+                # At the priority of one source, in the order of its neighbours.
+                frontier[docid] = max(frontier.get(docid, (-1e9, 0)), (score[source], -place))
+        frontier = {docid: how for docid, how in frontier.items() if docid not in scored}
+        from_ranking = not from_ranking
+    return scored, ranking
+
+
+@pytest.mark.parametrize(
+    ("given", "turn", "budget"), [(60, 16, 300), (200, 8, 150), (5, 64, 1000), (400, 16, 401)]
+)
+def test_adaptive_reranking_is_the_papers_algorithm(
+    graph_searcher, graph_index, topics, given: int, turn: int, budget: int
+) -> None:
+    neighbours = read_graph(graph_index)
+    for query in list(topics.values())[:4]:
+        scores = dict(pairs(graph_searcher.search(query, 3000, mode="exhaustive")))
+        with Bm25(graph_index) as bm25:
+            ranking = [hit.docid for hit in bm25.search(query, given)]
+        scored, left = algorithm_1(ranking, neighbours, scores, turn, budget)
+        hits = adaptive(graph_searcher, query, ranking, 3000, budget=budget, turn=turn)
+        docids = [hit.docid for hit in hits]
+        assert hits.cost.evaluations == len(scored)
+        assert set(docids[: len(scored)]) == scored
+        assert docids[len(scored) :] == left
+        assert scored - set(ranking)
 
 
 def test_adaptive_reranking_keeps_to_its_budget_and_honours_filters(graph_searcher, topics) -> None:

@@ -9,7 +9,8 @@ import org.apache.lucene.util.hnsw.NeighborQueue;
 
 /**
  * Hands out, in turn, the next of a given ranking and the neighbours in the graph of the best scored
- * so far, up to a budget: graph-based adaptive reranking (GAR, CIKM 2022), for one query.
+ * so far, up to a budget: graph-based adaptive reranking (GAR, CIKM 2022, Algorithm 1), for one
+ * query.
  *
  * <p>What the first stage missed is found where it is near to what the q-net likes.
  */
@@ -20,10 +21,10 @@ public final class Adaptive extends Candidates {
   private final long budget;
   private final int batch;
 
-  /** Scored nodes whose neighbours were not handed out yet, the best first. */
+  /** Scored nodes whose neighbours were not all handed out yet, the best first. */
   private final NeighborQueue sources = new NeighborQueue(256, true);
 
-  private int[] frontier = new int[64]; // neighbours of the source taken last
+  private int[] frontier = new int[64]; // neighbours of one source
   private int frontierSize;
   private int nextGiven;
   private boolean turnOfGiven = true;
@@ -102,22 +103,29 @@ public final class Adaptive extends Candidates {
     return rows;
   }
 
+  /** A neighbour's priority is the score of the best source that it is a neighbour of. */
   private int fromGraph(int room) throws IOException {
     int rows = 0;
-    while (rows < room) {
-      if (frontierSize == 0) {
-        if (sources.size() == 0) {
-          break;
+    while (rows < room && sources.size() > 0) {
+      float score = sources.topScore();
+      int source = sources.pop();
+      expand(source);
+      int next = 0;
+      for (; next < frontierSize && rows < room; next++) {
+        if (take(frontier[next])) {
+          handedOut[rows++] = frontier[next];
         }
-        expand(sources.pop());
-      } else if (take(frontier[--frontierSize])) {
-        handedOut[rows++] = frontier[frontierSize];
+      }
+      if (next < frontierSize) {
+        sources.add(source, score); // a better source may come before the rest of this one
       }
     }
     return rows;
   }
 
+  /** Fills the frontier with the neighbours of a node. */
   private void expand(int number) throws IOException {
+    frontierSize = 0;
     GraphSegment segment = segments.of(number);
     int node = number - segment.ordinalBase;
     HnswGraph graph = segment.graph;
