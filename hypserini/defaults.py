@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hypserini.errors import IndexingError
+
 BUNDLED_MODEL = "hypserini-small"
 """The small model that comes with the package."""
 
@@ -47,6 +49,23 @@ def index_name(collection: str, model: str) -> str:
 def index_root() -> Path:
     """The folder of the indexes: `$HYPSERINI_INDEXES`, or `indexes` in the working folder."""
     return Path(os.environ.get(INDEX_ROOT_VARIABLE) or "indexes")
+
+
+def find_index(name: str) -> Path:
+    """Where the index of a name lies in the folder of the indexes.
+
+    Raises:
+        IndexingError: There is none of that name; says which there are.
+    """
+    root = index_root()
+    if not (root / name).is_dir():
+        there = sorted(p.name for p in root.glob("*") if p.is_dir() and p.suffix != ".building")
+        raise IndexingError(
+            f"there is no index {name} in {root} (there are: {', '.join(there) or 'none'}): build"
+            f" it with `python -m hypserini.index`, or set ${INDEX_ROOT_VARIABLE} to the folder"
+            " that holds it."
+        )
+    return root / name
 
 
 def default_index(collection: KnownCollection, model: str | None = None) -> Path:

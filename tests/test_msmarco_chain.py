@@ -85,6 +85,11 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(workplace: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the working folder, as a user would."""
+    return python(workplace, "-m", f"hypserini.{module}", *arguments)
+
+
+def python(workplace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in the working folder."""
     environment = {
         key: value
         for key, value in os.environ.items()
@@ -95,7 +100,7 @@ def run(workplace: Path, module: str, *arguments: str) -> subprocess.CompletedPr
         "HF_HUB_OFFLINE": "1",
         "HYPSERINI_CACHE": str(Path.home() / ".cache" / "hypserini"),
     }
-    command = [sys.executable, "-m", f"hypserini.{module}", *arguments]
+    command = [sys.executable, *arguments]
     return subprocess.run(
         command, cwd=workplace, env=environment, capture_output=True, text=True, check=False
     )
@@ -125,6 +130,37 @@ def test_dl19_is_searched_and_evaluated_without_further_flags(workplace: Path) -
     assert evaluated.returncode == 0, evaluated.stderr
     for measure in ("nDCG@10", "RR(rel=2)", "R(rel=2)@1000"):
         assert measure in evaluated.stdout
+
+
+BY_NAME = """
+from hypserini import LuceneHypencoderSearcher
+from hypserini.errors import IndexingError
+searcher = LuceneHypencoderSearcher.from_prebuilt_index("msmarco-v1-passage.hypencoder.6_layer")
+print(searcher.num_docs, searcher.metadata.model)
+for hit in searcher.search("graph walk beam", 1000):
+    print(hit.docid, f"{hit.score:.6f}")
+try:
+    LuceneHypencoderSearcher.from_prebuilt_index("msmarco-v1-passage")
+except IndexingError as error:
+    print(error)
+"""
+
+
+def test_the_index_is_opened_by_its_name_as_pyserinis_are(workplace: Path) -> None:
+    if not (workplace / "run.txt").exists():
+        test_dl19_is_searched_and_evaluated_without_further_flags(workplace)
+    done = python(workplace, "-c", BY_NAME)
+    assert done.returncode == 0, done.stderr
+    first, *hits, last = done.stdout.splitlines()
+    assert first == f"{PASSAGES} {MODEL}"
+    lines = [line.split() for line in (workplace / "run.txt").read_text().splitlines()]
+    expected = {docid: float(score) for qid, _, docid, _, score, _ in lines if qid == "156493"}
+    found = dict(hit.split() for hit in hits)
+    assert found.keys() == expected.keys()
+    for docid, score in found.items():
+        assert float(score) == pytest.approx(expected[docid], rel=1e-4, abs=1e-4)
+    assert "there is no index msmarco-v1-passage in indexes" in last
+    assert "msmarco-v1-passage.hypencoder.6_layer" in last
 
 
 def test_what_is_not_there_is_asked_for_in_one_sentence(workplace: Path) -> None:

@@ -116,9 +116,9 @@ class LuceneHypencoderSearcher:
         """Open an index of the index folder by its name, e.g. `msmarco-v1-passage.hypencoder...`.
 
         Raises:
-            IndexingError: There is none of that name.
+            IndexingError: There is none of that name; says which there are.
         """
-        return cls(defaults.index_root() / name, model, **options)
+        return cls(defaults.find_index(name), model, **options)
 
     @property
     def num_docs(self) -> int:
