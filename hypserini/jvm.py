@@ -78,7 +78,13 @@ def start() -> None:
 
 
 def java_class(name: str) -> Any:
-    """Return a Java class by its full name, starting the JVM if need be; public members only."""
+    """Return a Java class by its full name, starting the JVM if need be; public members only.
+
+    Call a method of a Java object in the expression that looks it up, with arguments that are there
+    already: `packed = pack(ids); writer.add(packed)`. All objects of a class share pyjnius's one
+    object for the method, and looking it up notes there which object is meant: with Python code run
+    in between, for an argument, another thread's look-up would have its object called instead.
+    """
     start()
     # pyjnius hands out a class to a second thread while the first is still filling it in.
     with _lock:

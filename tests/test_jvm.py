@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import importlib.metadata
 import os
 import subprocess
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hypserini import jar, jvm
+from hypserini.index.reader import Index
+from hypserini.index.writer import IndexWriter
+from hypserini.search.bm25 import Bm25
+from hypserini.search.candidates import Scan
 from hypserini.threads import detached
 
 ROUND_TRIP = """
@@ -215,3 +222,69 @@ def test_threads_leave_the_jvm_when_they_end() -> None:
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(detached(jvm.lucene_version)).result()
     assert threads.activeCount() <= before
+
+
+PACKAGE = Path(__file__).resolve().parents[1] / "hypserini"
+READY = (ast.Name, ast.Constant, ast.BinOp, ast.operator, ast.expr_context)
+
+
+@pytest.mark.parametrize("folder", ["index", "search", "train"])
+def test_no_code_runs_between_the_look_up_of_a_java_method_and_its_call(folder: str) -> None:
+    """As `jvm.java_class` asks: pyjnius keeps the object in the method that all objects share."""
+    calls = 0
+    for file in sorted((PACKAGE / folder).glob("*.py")):
+        tree = ast.parse(file.read_text())
+        called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute):
+                continue
+            owner = node.value
+            name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+            if name not in ("java", "_java"):
+                continue
+            place = f"{file.name}, line {node.lineno}"
+            call = called.get(id(node))
+            assert call is not None, f"{place}: a method of a Java object is kept"
+            for argument in [*call.args, *call.keywords]:
+                assert all(isinstance(part, READY) for part in ast.walk(argument)), place
+            calls += 1
+    assert calls
+
+
+def test_threads_call_the_objects_that_they_mean(tmp_path: Path, monkeypatch) -> None:
+    names = "ab"
+    for name in names:
+        with IndexWriter(tmp_path / name, dimension=2, vectors="flat") as writer:
+            ids = [f"{name}{i}" for i in range(100)]
+            vectors = np.arange(200, dtype=np.float32).reshape(100, 2) + ord(name)
+            writer.add(ids, vectors, [f"word{i % 5}" for i in range(100)], ids)
+    with ExitStack() as stack:
+        indexes = {name: stack.enter_context(Index(tmp_path / name)) for name in names}
+        bm25 = {name: stack.enter_context(Bm25(tmp_path / name)) for name in names}
+
+        def work(number: int) -> int:
+            name = names[number % 2]
+            wrong = 0
+            for i in range(50):
+                hits = bm25[name].search(f"word{i % 5}", 5)
+                wrong += [hit.docid[0] for hit in hits] != [name] * 5
+                docid = f"{name}{i % 100}"
+                wrong += indexes[name].raw(docid) != docid
+                if i % 10 == 0:
+                    with Scan(indexes[name], 1, 3, 64) as candidates:
+                        while n := candidates.next():
+                            candidates.accept(n, candidates.vectors[:n, :1].T)
+                        docids, scores = candidates.hits(0)
+                    wrong += docids != [f"{name}{i}" for i in (99, 98, 97)]
+                    wrong += scores[0] != 198 + ord(name)
+            return wrong
+
+        pack = jvm.pack
+
+        def slow_pack(*args: object, **kwargs: object) -> bytes:
+            time.sleep(0.001)  # the other threads run here
+            return pack(*args, **kwargs)
+
+        monkeypatch.setattr(jvm, "pack", slow_pack)
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(detached(work), range(4))) == 0

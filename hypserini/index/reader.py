@@ -87,7 +87,8 @@ class Index:
 
     def stored(self, docid: str, field: str) -> str | None:
         """A stored field of a document; None if there is no such document, or field."""
-        number = self.java.docOf(jvm.pack([docid]))
+        name = jvm.pack([docid])
+        number = self.java.docOf(name)
         packed = self.java.stored(number, field) if number >= 0 else None
         return jvm.unpack(packed)[0] if packed is not None else None
 
@@ -105,7 +106,8 @@ class Index:
         """
         rows = np.empty((len(docids), self.dimension), dtype=np.float32)
         for row, docid in enumerate(docids):
-            number = self.java.docOf(jvm.pack([docid]))
+            name = jvm.pack([docid])
+            number = self.java.docOf(name)
             vector = self.java.vector(number) if number >= 0 else None
             if vector is None:
                 raise IndexingError(f"the index {self.path} has no vector of document {docid}.")

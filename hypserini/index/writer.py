@@ -152,17 +152,17 @@ class IndexWriter:
         for start in range(0, len(ids), self._rows):
             block = slice(start, min(start + self._rows, len(ids)))
             np.copyto(self._shared[: block.stop - start], vectors[block])
+            names = jvm.pack(ids[block])
+            texts = None if contents is None else jvm.pack(contents[block])
+            stored = None if raws is None else jvm.pack(raws[block])
             with self._errors("cannot add documents"):
-                self._java.add(
-                    jvm.pack(ids[block]),
-                    None if contents is None else jvm.pack(contents[block]),
-                    None if raws is None else jvm.pack(raws[block]),
-                )
+                self._java.add(names, texts, stored)
 
     def delete(self, docids: Sequence[str]) -> None:
         """Delete documents, committed or not; ids that do not exist are ignored."""
+        names = jvm.pack(docids)
         with self._errors("cannot delete documents"):
-            self._java.delete(jvm.pack(docids))
+            self._java.delete(names)
 
     def commit(self, metadata: Mapping[str, str] | None = None) -> None:
         """Make everything added durable, together with `metadata`, which replaces the last one's.
@@ -171,9 +171,9 @@ class IndexWriter:
             DuplicateDocid: A docid was added that had been committed before.
             IndexingError: An earlier `add` or `commit` failed, or the disk is full.
         """
-        pairs = [text for pair in (metadata or {}).items() for text in pair]
+        pairs = jvm.pack([text for pair in (metadata or {}).items() for text in pair])
         with self._errors(f"cannot commit to the index {self.path}"):
-            self._java.commit(jvm.pack(pairs))
+            self._java.commit(pairs)
 
     def optimize(self) -> None:
         """Merge all segments into one; durable after the next `commit` or `close`."""
@@ -182,7 +182,7 @@ class IndexWriter:
 
     def rollback(self) -> None:
         """Close, forgetting what was added since the last commit."""
-        self._close(self._java.rollback)
+        self._close(lambda: self._java.rollback())
 
     def close(self) -> None:
         """Close, committing what was added since the last commit under the metadata of that one."""
@@ -192,7 +192,7 @@ class IndexWriter:
             except BaseException:
                 self.rollback()
                 raise
-        self._close(self._java.close)
+        self._close(lambda: self._java.close())
 
     def _close(self, how: Any) -> None:
         if self._open:

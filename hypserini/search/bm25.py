@@ -82,11 +82,12 @@ class Bm25:
         except JavaException as error:
             raise IndexingError(f"BM25 cannot search {self.path}: {jvm.reason(error)}.") from error
         self.k1, self.b = self._parameters(options)
-        self._java.setBm25(float(self.k1), float(self.b))
+        k1, b = float(self.k1), float(self.b)
+        self._java.setBm25(k1, b)
         if options.rm3:
-            self._java.setRm3(
-                options.fb_terms, options.fb_docs, float(options.original_query_weight)
-            )
+            terms, documents = options.fb_terms, options.fb_docs
+            weight = float(options.original_query_weight)
+            self._java.setRm3(terms, documents, weight)
 
     def _parameters(self, options: Bm25Options) -> tuple[float, float]:
         if options.k1 is not None and options.b is not None:
@@ -112,8 +113,9 @@ class Bm25:
         """
         from jnius import JavaException
 
+        query, within = jvm.pack([q]), java_of(filter)
         try:
-            found = self._java.search(jvm.pack([q]), k, java_of(filter))
+            found = self._java.search(query, k, within)
         except JavaException as error:
             raise IndexingError(
                 f"BM25 over {self.path} failed for the query {q[:60]!r}: {jvm.reason(error)}."

@@ -280,7 +280,8 @@ class GraphWalk(Candidates):
 
     def enter_text(self, text: str, count: int, filter: Filter | None) -> None:
         """Enter at the `count` best documents for a text by BM25."""
-        self._java.enterText(jvm.pack([text]), count, java_of(filter))
+        query, within = jvm.pack([text]), java_of(filter)
+        self._java.enterText(query, count, within)
 
     def enter_nearest(self, count: int, ef: int, by_angle: bool = False) -> None:
         """Enter at the `count` documents nearest to `direction`."""
