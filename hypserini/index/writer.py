@@ -153,10 +153,10 @@ class IndexWriter:
             block = slice(start, min(start + self._rows, len(ids)))
             np.copyto(self._shared[: block.stop - start], vectors[block])
             names = jvm.pack(ids[block])
-            texts = None if contents is None else jvm.pack(contents[block])
+            written = None if contents is None else jvm.pack(contents[block])
             stored = None if raws is None else jvm.pack(raws[block])
             with self._errors("cannot add documents"):
-                self._java.add(names, texts, stored)
+                self._java.add(names, written, stored)
 
     def delete(self, docids: Sequence[str]) -> None:
         """Delete documents, committed or not; ids that do not exist are ignored."""
