@@ -70,7 +70,7 @@ def _front_matter(config: TrainingConfig) -> str:
     base = section.checkpoint_path or section.query_encoder_kwargs.get("model_name_or_path")
     if base and not Path(base).exists() and section.base_config is None:
         values["base_model"] = base
-    data = getattr(config.data_config, "training_huggingface_dataset", None)
+    data = config.data_config.training_huggingface_dataset
     if data and not Path(data).exists():
         values["datasets"] = [data]
     return f"---\n{_yaml(values)}---"

@@ -17,7 +17,9 @@ from safetensors.torch import load_file
 from hypserini.errors import TrainingError
 from hypserini.modeling import load_model
 from hypserini.train.config import parse_config
+from hypserini.train.retrieval_set import read_retrieval_set
 from hypserini.train.trainer import train
+from hypserini.train.validation import RetrievalValidation
 
 Settings = Callable[..., dict[str, Any]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -125,8 +127,11 @@ def test_what_cannot_be_resumed_is_said(settings: Settings, tmp_path: Path) -> N
         train(parse_config(config), progress=False)
 
 
-def test_two_processes_resume_alike(settings: Settings, command: Command, tmp_path: Path) -> None:
+def test_two_processes_validate_and_resume_alike(
+    settings: Settings, command: Command, beir: Path, tmp_path: Path
+) -> None:
     config = _dropping_out(settings, "two")
+    config["trainer_config"]["validation"] = {"beir": str(beir)}
     path, folder = tmp_path / "config.yaml", tmp_path / "two"
     trainer = config["trainer_config"]["hf_trainer_config"]
     trainer |= {"max_steps": 6, "ddp_backend": "gloo", "save_total_limit": 5}
@@ -141,3 +146,9 @@ def test_two_processes_resume_alike(settings: Settings, command: Command, tmp_pa
     state = json.loads((folder / "trainer_state.json").read_text())
     # 64 examples are 8 batches, 4 for each process, and 2 steps an epoch.
     assert state["epoch"] == 3.0
+    # Each process ranked half of the documents.
+    alone = RetrievalValidation(read_retrieval_set(beir), ["nDCG@10", "RR@10"])
+    figures = alone(load_model(folder, device="cpu"))
+    logged = next(e for e in state["log_history"] if "eval_RR@10" in e and e["step"] == 6)
+    for name in ("nDCG@10", "RR@10"):
+        assert logged[f"eval_{name}"] == pytest.approx(figures[name])
