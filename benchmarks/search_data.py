@@ -105,9 +105,9 @@ def encode(model: DualEncoder, texts: Sequence[str]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def write_index(cache: Path, data: Collection, size: int, similarity: str = "l2") -> Path:
+def write_index(cache: Path, data: Collection, size: int, similarity: str | None = None) -> Path:
     """An index of `size` documents in one segment, with texts; kept in `cache`."""
-    name = f"index-{similarity}-{size}-{data.model.fingerprint[:12]}-{_line()}"
+    name = f"index-{similarity or 'graph'}-{size}-{data.model.fingerprint[:12]}-{_line()}"
     folder = cache / name
     if (folder / ".complete").exists():
         return folder

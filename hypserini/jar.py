@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 PACKAGE = Path(__file__).resolve().parent
 JARS = PACKAGE / "jars"
 AGENT_CLASS = "io.hypserini.Agent"
+SIMD = "simd"
+"""Folder of what needs `jdk.VECTOR_MODULE`; without it, plainer classes take over."""
 
 # A class that Lucene has since version 10; it tells the two lines apart.
 _SINCE_LUCENE_10 = "org/apache/lucene/index/KnnVectorValues.class"
@@ -61,9 +63,9 @@ def lucene_line(anserini: Path) -> int:
 
 
 def sources(line: int) -> list[Path]:
-    """Return the Java files for a Lucene line: the common ones and the line's adapter."""
+    """Return the Java files for a Lucene line: the common ones, the line's adapter, and SIMD's."""
     for root in (PACKAGE / "java", PACKAGE.parent / "java"):
-        folders = [root / "io" / "hypserini", root / f"lucene{line}" / "io" / "hypserini"]
+        folders = [root / kind / "io" / "hypserini" for kind in (".", f"lucene{line}", SIMD)]
         if all(folder.is_dir() for folder in folders):
             return sorted(file for folder in folders for file in folder.glob("*.java"))
     raise JavaError(f"hypserini's Java sources are missing beside {PACKAGE}: reinstall hypserini.")
@@ -102,7 +104,9 @@ def build(anserini: Path, folder: Path) -> Path:
     """
     line = lucene_line(anserini)
     target = folder / jar_name(line)
-    javac = jdk.find(compiler=True).tool("javac")
+    java = jdk.find(compiler=True)
+    javac = java.tool("javac")
+    files = sources(line)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         workplace = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
@@ -114,7 +118,11 @@ def build(anserini: Path, folder: Path) -> Path:
     try:
         classes = workplace / "classes"
         options = ["-nowarn", "--release", str(jdk.MINIMUM), "-encoding", "UTF-8"]
-        paths = ["-cp", str(anserini), "-d", str(classes), *map(str, sources(line))]
+        if java.has_module(jdk.VECTOR_MODULE):
+            options += ["--add-modules", jdk.VECTOR_MODULE]
+        else:
+            files = [file for file in files if file.parents[2].name != SIMD]
+        paths = ["-cp", str(anserini), "-d", str(classes), *map(str, files)]
         done = subprocess.run(
             [str(javac), *options, *paths],
             capture_output=True,

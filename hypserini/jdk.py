@@ -15,6 +15,9 @@ from hypserini.errors import JavaError
 
 MINIMUM = 21
 
+VECTOR_MODULE = "jdk.incubator.vector"
+"""Arithmetic by SIMD; not in every runtime, and only there if the JVM is started with it."""
+
 HOW_TO_GET_ONE = (
     f"install a JDK {MINIMUM} or newer (for example from https://adoptium.net, `conda install -c"
     f" conda-forge openjdk={MINIMUM}` or `apt install openjdk-{MINIMUM}-jdk-headless`), or set"

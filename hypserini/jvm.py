@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import os
 import shlex
 import signal
@@ -13,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -156,8 +157,8 @@ def _options(java: jdk.Jdk) -> list[str]:
         f"-Djava.util.logging.config.file={Path(__file__).with_name('logging.properties')}",
         "-Dslf4j.internal.verbosity=WARN",
     ]
-    if java.has_module("jdk.incubator.vector"):
-        options.append("--add-modules=jdk.incubator.vector")
+    if java.has_module(jdk.VECTOR_MODULE):
+        options.append(f"--add-modules={jdk.VECTOR_MODULE}")
     if java.version >= 23:
         options.append("--sun-misc-unsafe-memory-access=allow")
     return options + shlex.split(os.environ.get("HYPSERINI_JAVA_OPTIONS", ""))
@@ -274,13 +275,16 @@ def unpack(packed: Any) -> list[str]:
 
 def shared_array(buffer: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """View a Java SharedBuffer as an array; the view keeps the memory alive."""
-    count = int(np.prod(shape))
-    size = count * np.dtype(dtype).itemsize
-    # A subclass has attributes, a plain ctypes array has none.
-    memory: Any = type("SharedMemory", (ctypes.c_char * size,), {})
-    memory = memory.from_address(buffer.address())
+    count = math.prod(shape)
+    memory = _memory(count * np.dtype(dtype).itemsize).from_address(buffer.address())
     memory.java_buffer = buffer
     return np.frombuffer(memory, dtype, count).reshape(shape)
+
+
+@lru_cache(256)
+def _memory(size: int) -> Any:
+    # A subclass has attributes, a plain ctypes array has none.
+    return type("SharedMemory", (ctypes.c_char * size,), {})
 
 
 def unpack_pairs(packed: Any) -> dict[str, str]:

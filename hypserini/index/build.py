@@ -103,7 +103,7 @@ def build_index(
             append=resume,
             threads=options.threads,
         ) as writer:
-            fresh = _fresh_metadata(encoder, options, writer, collection_name or str(collection))
+            fresh = _fresh_metadata(encoder, options, collection_name or str(collection))
             if VECTORS_FROM in writer.committed_metadata:
                 raise IndexingError(
                     f"the build in {place.building} was begun with --vectors-from: give the same "
@@ -136,7 +136,7 @@ def _document_encoder(
 
 
 def _fresh_metadata(
-    encoder: DocumentEncoder, options: IndexOptions, writer: IndexWriter, collection: str
+    encoder: DocumentEncoder, options: IndexOptions, collection: str
 ) -> IndexMetadata:
     model = encoder.model
     return IndexMetadata(
@@ -145,7 +145,7 @@ def _fresh_metadata(
         dimension=model.dim,
         pooling=model.pooling,
         max_length=encoder.max_length,
-        similarity=writer.similarity,
+        similarity="",
         vectors=options.vectors,
         collection=collection,
         fields=",".join(options.fields or ()),
@@ -260,6 +260,7 @@ def _settle(pending: Future[None] | None, places: dict[str, Document]) -> None:
 
 
 def _commit(writer: IndexWriter, metadata: IndexMetadata, places: dict[str, Document]) -> None:
+    metadata.similarity = writer.similarity
     with _naming_duplicates(places):
         writer.commit(metadata.to_user_data())
     places.clear()

@@ -47,8 +47,9 @@ class IndexWriter:
         ef_construction: Candidates kept while a node's neighbours are looked for.
         append: Keep what is in the index; otherwise the first commit replaces it.
         threads: Documents added in parallel; above 1, their order in the index is not kept.
-        similarity: `l2` or `inner_product`: what makes neighbours in the graph, and the score of
-            Pyserini's own dense searchers. By default the existing index's, else `l2`.
+        similarity: `cosine`, `l2` or `inner_product`: what makes neighbours in the graph, and the
+            score of Pyserini's own dense searchers. By default the existing index's, else what
+            suits the first vectors: `l2` if they are all about equally long, else `cosine`.
         ram_buffer_mb: Megabytes gathered before a segment is written; see `RAM_BUFFER_MB`.
         term_vectors: Store term vectors of the text, for relevance feedback.
 
@@ -67,14 +68,16 @@ class IndexWriter:
         ef_construction: int = 100,
         append: bool = False,
         threads: int = 1,
-        similarity: Literal["l2", "inner_product"] | None = None,
+        similarity: Literal["cosine", "l2", "inner_product"] | None = None,
         ram_buffer_mb: float | None = None,
         term_vectors: bool = False,
     ) -> None:
         if vectors not in ("hnsw", "flat"):
             raise ValueError(f"vectors is {vectors!r} and must be 'hnsw' or 'flat'")
-        if similarity not in (None, "l2", "inner_product"):
-            raise ValueError(f"similarity is {similarity!r} and must be 'l2' or 'inner_product'")
+        if similarity not in (None, "cosine", "l2", "inner_product"):
+            raise ValueError(
+                f"similarity is {similarity!r} and must be 'cosine', 'l2' or 'inner_product'"
+            )
         if dimension < 1 or threads < 1:
             raise ValueError(f"dimension ({dimension}) and threads ({threads}) must be at least 1")
         self.path = Path(path)
@@ -106,8 +109,8 @@ class IndexWriter:
 
     @property
     def similarity(self) -> str:
-        """What makes neighbours in the graph: `l2` or `inner_product`."""
-        return str(self._java.similarity())
+        """What makes neighbours in the graph; empty if that is not known before the first add."""
+        return str(self._java.similarity() or "")
 
     @property
     def num_docs(self) -> int:

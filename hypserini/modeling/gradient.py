@@ -13,69 +13,85 @@ if TYPE_CHECKING:
 LAYER_NORM_EPS = 1e-5
 
 
-def gradient_dense(q_net: QNet, points: Tensor) -> Tensor:
-    """The gradient of a q-net of dense blocks; a third of the time that autograd takes.
+def gradient_dense(q_net: QNet, points: Tensor, mean: bool = False) -> tuple[Tensor, Tensor]:
+    """Scores, and their gradients, of a q-net of dense blocks; a third of the time of autograd.
 
-    Backwards through `x = LN(act(x W + b)) + x` and `x w`: with y = LN(a), sigma the standard
-    deviation of a, and g the gradient with respect to y,
-    dL/da = (g - mean(g) - y mean(g y)) / sigma.
+    Backwards through `x = LN(act(x W + b)) + x` and `x w`. The mean of the gradients is cheaper
+    than the gradients: the last product backwards, by `W` of the first block, is linear.
 
     Args:
         q_net: `q` q-nets.
         points: `[q, m, dim]` document vectors, of the q-nets' device and dtype.
+        mean: Only the mean of the gradients is wanted.
 
     Returns:
-        `[q, m, dim]`: the direction in document space in which each score grows fastest.
+        The scores `[q, m]`, and the gradients `[q, m, dim]`, or their mean `[q, 1, dim]`: the
+        direction in document space in which each score grows fastest.
     """
     config = q_net.config
     before = config.do_layer_norm and config.layer_norm_before_residual
     after = config.do_layer_norm and not config.layer_norm_before_residual
     x = points
     slopes: list[Tensor] = []
-    norms: list[tuple[Tensor, Tensor] | None] = []
+    norms: list[_Norm | None] = []
     for block, bias in enumerate(q_net.vectors):
         z = torch.baddbmm(bias.unsqueeze(1), x, q_net.matrices[block])
         y = q_net.activation(z)
         slopes.append(_slope(config.activation_type, z, y))
         norm = None
         if before:
-            y, norm = _layer_norm(y)
+            norm = _Norm(y)
+            y = norm.output
         if config.has_residual(block):
             y = y + x
         if after:
-            y, norm = _layer_norm(y)
+            norm = _Norm(y)
+            y = norm.output
         norms.append(norm)
         x = y
+    scores = torch.bmm(x, q_net.matrices[-1]).squeeze(-1)
     g = q_net.matrices[-1].transpose(1, 2).expand(-1, points.shape[1], -1)
     for block in reversed(range(len(q_net.vectors))):
         norm = norms[block]
         if after and norm is not None:
-            g = _layer_norm_backward(g, *norm)
+            g = norm.backward(g)
         straight = g
         if before and norm is not None:
-            g = _layer_norm_backward(g, *norm)
-        g = torch.bmm(g * slopes[block], q_net.matrices[block].transpose(1, 2))
+            g = norm.backward(g)
+        g = g * slopes[block]
+        if mean and block == 0:
+            g, straight = g.mean(1, keepdim=True), straight.mean(1, keepdim=True)
+        g = torch.bmm(g, q_net.matrices[block].transpose(1, 2))
         if config.has_residual(block):
             g = g + straight
-    return g
+    return scores, g if g.shape[1] == 1 or not mean else g.mean(1, keepdim=True)
 
 
-def gradient_autograd(q_net: QNet, points: Tensor) -> Tensor:
-    """The gradient of any q-net that autograd can follow; arguments as `gradient_dense`."""
+def gradient_autograd(q_net: QNet, points: Tensor, mean: bool = False) -> tuple[Tensor, Tensor]:
+    """The same of any q-net that autograd can follow; arguments as `gradient_dense`."""
     with torch.enable_grad():
         x = points.detach().clone().requires_grad_()
         scores = q_net.detach().forward(x, training=False)
-        return torch.autograd.grad(scores.sum(), x)[0]
+        gradients = torch.autograd.grad(scores.sum(), x)[0]
+    return scores.detach(), gradients.mean(1, keepdim=True) if mean else gradients
 
 
-def _layer_norm(a: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """LN(a), and what its backward pass needs: LN(a) and 1 / sigma."""
-    y, _, inverse = torch.native_layer_norm(a, a.shape[-1:], None, None, LAYER_NORM_EPS)
-    return y, (y, inverse.to(a.dtype))
+class _Norm:
+    """LN(a), and its backward pass."""
 
+    def __init__(self, a: Tensor) -> None:
+        self._a = a.contiguous()
+        self.output, self._mean, self._inverse = torch.native_layer_norm(
+            self._a, a.shape[-1:], None, None, LAYER_NORM_EPS
+        )
 
-def _layer_norm_backward(g: Tensor, y: Tensor, inverse: Tensor) -> Tensor:
-    return (g - g.mean(-1, keepdim=True) - y * (g * y).mean(-1, keepdim=True)) * inverse
+    def backward(self, g: Tensor) -> Tensor:
+        """The gradient with respect to `a`, given that with respect to LN(a)."""
+        shape = list(self._a.shape[-1:])
+        return torch.ops.aten.native_layer_norm_backward(
+            *(g.contiguous(), self._a, shape, self._mean, self._inverse, None, None),
+            [True, False, False],
+        )[0]
 
 
 def _slope(activation: str, z: Tensor, y: Tensor) -> Tensor:

@@ -244,7 +244,6 @@ class QNet:
             out.copy_(self.forward(block, training=False))
         return out
 
-    @torch.no_grad()
     def gradient(self, points: Tensor) -> Tensor:
         """The gradient of the score with respect to the document vector.
 
@@ -255,15 +254,32 @@ class QNet:
             [q, m, dim] in the q-nets' dtype: at each point, the direction in which the query's
             score grows fastest.
         """
+        return self._scores_and_gradients(points, mean=False)[1]
+
+    def tangent(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """The scores at some points, and the mean of the gradients there.
+
+        Args:
+            points: [m, dim] document vectors, the same for every query, or [q, m, dim].
+
+        Returns:
+            [q, m] and [q, dim], in the q-nets' dtype.
+        """
+        scores, gradients = self._scores_and_gradients(points, mean=True)
+        return scores, gradients[:, 0]
+
+    @torch.no_grad()
+    def _scores_and_gradients(self, points: Tensor, mean: bool) -> tuple[Tensor, Tensor]:
         points = points.to(device=self.device, dtype=self.dtype)
         points = points.expand(len(self), *points.shape[-2:])
-        if type(self).forward is QNet.forward:
-            if self.device.type == "cpu" and len(self) > 1:
-                # Products of matrices with one vector each: batched ones are slower.
-                each = zip(self, points.split(1), strict=True)
-                return torch.cat([gradient_dense(one, point) for one, point in each])
-            return gradient_dense(self, points)
-        return gradient_autograd(self, points)
+        if type(self).forward is not QNet.forward:
+            return gradient_autograd(self, points, mean)
+        if self.device.type == "cpu" and len(self) > 1:
+            # Products of matrices with one vector each: batched ones are slower.
+            each = zip(self, points.split(1), strict=True)
+            found = [gradient_dense(one, point, mean) for one, point in each]
+            return torch.cat([s for s, _ in found]), torch.cat([g for _, g in found])
+        return gradient_dense(self, points, mean)
 
 
 register_q_net("dense_blocks", QNet)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 
@@ -30,6 +31,17 @@ def run_apart(tasks: Sequence[Callable[[], None]]) -> None:
     futures = [pool.submit(task) for task in tasks]
     for future in futures:
         future.result()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on the calling thread alone: for products so small that sharing them costs more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

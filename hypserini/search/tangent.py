@@ -16,18 +16,23 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from hypserini.index.reader import SOME, Index
 from hypserini.modeling import QNet
+from hypserini.modeling.workers import one_thread
 from hypserini.search.batch import QueryBatch
 from hypserini.search.candidates import Nearest
 from hypserini.search.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.filters import Filter, count_searched
 from hypserini.search.ranking import Cost, Hits
 from hypserini.search.scorer import TILE, QNetScorer, score_block
+
+WORTH_SHARING = 50_000_000
+"""Multiplications of a round from which on they are shared out to all threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,13 @@ def search_by_tangents(
     plan = options.follow(k)
     if plan.max_scored >= count_searched(index, filter):
         return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
-    return [
-        _search(index, q_net, k, scorer, plan, filter, position)
-        for position, q_net in enumerate(scorer.q_net)
-    ]
+    shapes = scorer.q_net.config.matrix_shapes
+    work = plan.fetch * sum(rows * columns for rows, columns in shapes)
+    with one_thread() if work < WORTH_SHARING else nullcontext():
+        return [
+            _search(index, q_net, k, scorer, plan, filter, position)
+            for position, q_net in enumerate(scorer.q_net)
+        ]
 
 
 def _search(
@@ -131,7 +139,7 @@ def _search(
                 break
             points = nearest.best_vectors()
             before = time.perf_counter()
-            direction = q_net.gradient(points)[0].mean(0)
+            direction = q_net.tangent(points)[1][0]
             cost.score_ms += (time.perf_counter() - before) * 1e3
         hits = Hits.of(nearest.hits(0), cost)
     del hits[k:]
@@ -160,8 +168,7 @@ def first_tangent(index: Index, q_net: QNet) -> FirstTangent:
     """The direction in which the scores of one q-net grow over the whole corpus."""
     before = time.perf_counter()
     some = torch.from_numpy(index.some_vectors)
-    direction = q_net.gradient(some)[0].mean(0).float().cpu()
-    scores = q_net.score(some)[0].float().cpu()
+    scores, direction = (found[0].float().cpu() for found in q_net.tangent(some))
     products = some @ direction
     angles = products / some.norm(dim=1).clamp_min(1e-12)
     by_angle = bool(_correlation(scores, angles) > _correlation(scores, products))

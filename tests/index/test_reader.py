@@ -50,7 +50,7 @@ def test_it_tells_what_it_holds(path: Path) -> None:
     with Index(path) as index:
         assert index.path == path
         assert index.metadata == {"model": "made"}
-        assert (index.dimension, index.similarity) == (4, "l2")
+        assert (index.dimension, index.similarity) == (4, "cosine")
         assert (index.num_docs, index.num_vectors, index.num_segments) == (270, 270, 3)
         assert list(index.docids()) == [f"d{i:03}" for i in range(300) if i % 10]
 

@@ -280,6 +280,24 @@ def test_an_index_of_another_shape_is_not_appended_to(tmp_path: Path) -> None:
         assert (index.num_docs, index.similarity) == (2, "inner_product")
 
 
+@pytest.mark.parametrize(("lengths", "similarity"), [((1, 1.01), "l2"), ((1, 2), "cosine")])
+def test_the_graph_is_built_by_what_suits_the_first_vectors(
+    tmp_path: Path, lengths: tuple[float, float], similarity: str
+) -> None:
+    rows = vectors(20)
+    rows *= np.resize(lengths, (20, 1)) / np.linalg.norm(rows, axis=1, keepdims=True)
+    with IndexWriter(tmp_path, dimension=DIM) as writer:
+        assert writer.similarity == ""
+        writer.add([str(i) for i in range(20)], rows)
+        assert writer.similarity == similarity
+        # Later vectors change nothing.
+        writer.add(["long"], 100 * rows[:1])
+        writer.commit()
+        assert writer.similarity == similarity
+    with Index(tmp_path) as index:
+        assert index.similarity == similarity
+
+
 def test_optimize_leaves_one_segment_and_no_deleted_documents(tmp_path: Path) -> None:
     with IndexWriter(tmp_path, dimension=DIM) as writer:
         for start in range(0, 100, 20):

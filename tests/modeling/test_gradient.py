@@ -42,9 +42,12 @@ def test_the_closed_form_is_what_autograd_finds(
         do_residual_on_last=last,
     )
     points = torch.randn(3, 5, DIM, generator=torch.Generator().manual_seed(2))
-    expected = gradient_autograd(q_net, points)
+    scores, expected = gradient_autograd(q_net, points)
     assert expected.abs().max() > 0
     torch.testing.assert_close(q_net.gradient(points), expected, rtol=1e-4, atol=1e-4)
+    ours, mean = q_net.tangent(points)
+    torch.testing.assert_close(ours, scores, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(mean, expected.mean(1), rtol=1e-4, atol=1e-4)
 
 
 def test_points_may_be_shared_and_nothing_is_tracked() -> None:

@@ -41,11 +41,12 @@ public final class DocumentWriter implements Closeable {
 
   private final FSDirectory directory;
   private final IndexWriter writer;
-  private final VectorSimilarityFunction similarity;
+  private VectorSimilarityFunction similarity; // null until the first vectors tell
   private final int dimension;
   private final int rows;
   private final SharedBuffer vectors;
-  private final DocumentFields[] fields;
+  private final boolean termVectors;
+  private final DocumentFields[] fields; // null until the similarity is known
   private final ExecutorService workers;
   private final IntervalDocids docids = new IntervalDocids();
   private boolean changed; // since the last commit
@@ -53,7 +54,8 @@ public final class DocumentWriter implements Closeable {
   private boolean replaces; // until the first commit, what is on disk is the index to be replaced
 
   /**
-   * @param similarity "l2" or "inner_product", or null: that of the index, else "l2"
+   * @param similarity "cosine", "l2" or "inner_product", or null: that of the index, else what suits
+   *     the first vectors
    * @param m neighbours of a graph node, or 0 for an index without a graph
    */
   public DocumentWriter(
@@ -87,10 +89,8 @@ public final class DocumentWriter implements Closeable {
     this.writer = opened;
     this.rows = (int) Math.max(1, Math.min(MOST_ROWS, BLOCK_BYTES / (4L * dimension)));
     this.vectors = new SharedBuffer(4L * rows * dimension);
+    this.termVectors = termVectors;
     this.fields = new DocumentFields[threads];
-    for (int i = 0; i < threads; i++) {
-      fields[i] = new DocumentFields(dimension, this.similarity, termVectors);
-    }
     this.workers = threads == 1 ? null : Executors.newFixedThreadPool(threads, this::worker);
   }
 
@@ -117,7 +117,7 @@ public final class DocumentWriter implements Closeable {
     return thread;
   }
 
-  /** The similarity to write with; refuses documents that the index could not hold. */
+  /** The similarity to write with, or null; refuses documents that the index could not hold. */
   private VectorSimilarityFunction fit(boolean append, String wanted) throws IOException {
     if (append && DirectoryReader.indexExists(directory)) {
       try (DirectoryReader reader = DirectoryReader.open(directory)) {
@@ -128,7 +128,7 @@ public final class DocumentWriter implements Closeable {
         }
       }
     }
-    return Fields.similarity(wanted == null ? "l2" : wanted);
+    return wanted == null ? null : Fields.similarity(wanted);
   }
 
   /** How many rows the shared vectors hold. */
@@ -141,8 +141,9 @@ public final class DocumentWriter implements Closeable {
     return vectors;
   }
 
+  /** Null if that is not known before the first vectors. */
   public String similarity() {
-    return Fields.nameOf(similarity);
+    return similarity == null ? null : Fields.nameOf(similarity);
   }
 
   /** Adds a block of documents, packed as {@link Texts}; contents and raws may be null. */
@@ -150,6 +151,7 @@ public final class DocumentWriter implements Closeable {
     Texts packedIds = new Texts(ids);
     int count = packedIds.count();
     checkFinite(count, packedIds);
+    makeFields(count);
     failed = true; // until the whole block is in
     changed = true;
     for (int i = 0; i < count; i++) {
@@ -163,6 +165,15 @@ public final class DocumentWriter implements Closeable {
       addInParallel(count, packedIds, packedContents, packedRaws);
     }
     failed = false;
+  }
+
+  private void makeFields(int count) {
+    if (similarity == null) {
+      similarity = Lengths.suit(vectors.floats(), count, dimension);
+    }
+    for (int i = 0; i < fields.length && fields[i] == null; i++) {
+      fields[i] = new DocumentFields(dimension, similarity, termVectors);
+    }
   }
 
   private void checkFinite(int count, Texts ids) {

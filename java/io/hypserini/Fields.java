@@ -21,6 +21,7 @@ final class Fields {
   static VectorSimilarityFunction similarity(String name) {
     return switch (name) {
       case "l2" -> VectorSimilarityFunction.EUCLIDEAN;
+      case "cosine" -> VectorSimilarityFunction.COSINE;
       case "inner_product" -> VectorSimilarityFunction.MAXIMUM_INNER_PRODUCT;
       default -> throw new IllegalArgumentException(name);
     };

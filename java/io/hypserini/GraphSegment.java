@@ -10,7 +10,6 @@ import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.FixedBitSet;
-import org.apache.lucene.util.VectorUtil;
 import org.apache.lucene.util.hnsw.HnswGraph;
 
 /**
@@ -138,13 +137,13 @@ final class GraphSegment {
   /** The inner product with a direction, or, by its angle, that of the vector brought to length 1. */
   float product(float[] direction, int ordinal, boolean byAngle) throws IOException {
     float[] vector = LuceneLine.vector(values, ordinal);
-    float product = VectorUtil.dotProduct(direction, vector);
+    float product = Products.BEST.dot(direction, vector);
     if (!byAngle) {
       return product;
     }
     float length = lengths[ordinal];
     if (length == 0) {
-      length = (float) Math.sqrt(VectorUtil.dotProduct(vector, vector));
+      length = (float) Math.sqrt(Products.BEST.dot(vector, vector));
       lengths[ordinal] = length;
     }
     return length > 0 ? product / length : 0;

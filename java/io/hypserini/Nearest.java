@@ -72,7 +72,9 @@ public final class Nearest extends Candidates {
   public int writeBest() throws IOException {
     int[] found = best(0, few);
     for (int i = 0; i < found.length; i++) {
-      bestVectors.put(i * dimension, index.vector(found[i]));
+      int number = segments.numberOf(found[i]);
+      GraphSegment segment = segments.of(number);
+      bestVectors.put(i * dimension, segment.vector(number - segment.ordinalBase));
     }
     return found.length;
   }
