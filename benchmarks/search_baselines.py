@@ -16,15 +16,17 @@ class DotProduct(Protocol):
     """Searches by one query vector."""
 
     name: str
+    approximate: bool
 
-    def search(self, vector: np.ndarray, k: int) -> list[tuple[str, float]]:
-        """Docids and scores of the best `k`."""
+    def search(self, vector: np.ndarray, k: int, ef: int) -> list[tuple[str, float]]:
+        """Docids and scores of the best `k`; `ef` candidates are kept while they are looked for."""
 
 
 class LuceneHnsw:
     """Lucene's own vector search over a graph built by inner products."""
 
     name = "Lucene HNSW"
+    approximate = True
 
     def __init__(self, folder: Path) -> None:
         self._index = Index(folder)
@@ -37,22 +39,25 @@ class LuceneHnsw:
         self._searcher = searcher(opened, signature="(Lorg/apache/lucene/index/IndexReader;)V")
         self._query = jvm.java_class("org.apache.lucene.search.KnnFloatVectorQuery")
 
-    def search(self, vector: np.ndarray, k: int) -> list[tuple[str, float]]:
-        """Docids and scores of the best `k`."""
-        hits = self._searcher.search(self._query("vector", vector.tolist(), k), k).scoreDocs
+    def search(self, vector: np.ndarray, k: int, ef: int) -> list[tuple[str, float]]:
+        """Docids and scores of the best `k` of `ef` that are found."""
+        hits = self._searcher.search(self._query("vector", vector.tolist(), ef), k).scoreDocs
         return [(self._docids[hit.doc], hit.score) for hit in hits]
 
 
 class Faiss:
     """One of Faiss' indexes."""
 
-    def __init__(self, name: str, index: Any, docids: list[str]) -> None:
+    def __init__(self, name: str, index: Any, docids: list[str], approximate: bool) -> None:
         self.name = name
+        self.approximate = approximate
         self._index = index
         self._docids = docids
 
-    def search(self, vector: np.ndarray, k: int) -> list[tuple[str, float]]:
-        """Docids and scores of the best `k`."""
+    def search(self, vector: np.ndarray, k: int, ef: int) -> list[tuple[str, float]]:
+        """Docids and scores of the best `k`; a flat index has no use for `ef`."""
+        if self.approximate:
+            self._index.hnsw.efSearch = ef
         scores, rows = self._index.search(vector[None], k)
         found = zip(rows[0].tolist(), scores[0].tolist(), strict=True)
         return [(self._docids[row], score) for row, score in found if row >= 0]
@@ -70,6 +75,9 @@ def dot_product_baselines(cache: Path, data: Collection, size: int) -> list[DotP
     flat.add(vectors)
     graph = faiss.IndexHNSWFlat(vectors.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
     graph.hnsw.efConstruction = 100
-    graph.hnsw.efSearch = 100
     graph.add(vectors)
-    return [*baselines, Faiss("Faiss flat", flat, ids), Faiss("Faiss HNSW", graph, ids)]
+    return [
+        *baselines,
+        Faiss("Faiss flat", flat, ids, False),
+        Faiss("Faiss HNSW", graph, ids, True),
+    ]

@@ -50,11 +50,11 @@ def draw(results: Sequence[Measured], picture: Path) -> None:
 
 
 def _curves(axis: Any, group: Sequence[Measured], what: str, label: str) -> None:
-    for number, method in enumerate(dict.fromkeys(r.method for r in group)):
+    for number, method in enumerate(dict.fromkeys(map(_curve, group))):
         points = sorted(
             (getattr(r, what), r.overlap)
             for r in group
-            if r.method == method and getattr(r, what) > 0
+            if _curve(r) == method and getattr(r, what) > 0
         )
         if points:
             style = "o--" if method.startswith("dot product") else "o-"
@@ -62,6 +62,11 @@ def _curves(axis: Any, group: Sequence[Measured], what: str, label: str) -> None
     axis.set_xscale("log")
     axis.set_xlabel(label)
     axis.grid(alpha=0.3)
+
+
+def _curve(result: Measured) -> str:
+    """What a point belongs to: its method, whatever `ef` it was searched with."""
+    return result.method.partition(", ef ")[0]
 
 
 def _growth(axis: Any, group: Sequence[Measured], sizes: Sequence[int]) -> None:

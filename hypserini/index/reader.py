@@ -17,6 +17,8 @@ from hypserini.index.metadata import IndexMetadata
 DOCIDS_A_CALL = 65536
 MEAN_OF = 100_000
 SOME = 48
+ALIKE = 0.05
+"""Standard deviation over mean, as in Lengths.java."""
 
 
 class Index:
@@ -66,12 +68,12 @@ class Index:
         """What the writer recorded with its last commit."""
         return jvm.unpack_pairs(self.java.metadata())
 
-    @property
+    @cached_property
     def similarity(self) -> str | None:
         """`l2`, `inner_product`, `dot_product` or `cosine`; None if there are no vectors."""
         return self.java.similarity()
 
-    @property
+    @cached_property
     def num_vectors(self) -> int:
         """Live documents that have a vector."""
         return int(self.java.numVectors())
@@ -134,6 +136,12 @@ class Index:
         packed = self.java.someVectors(SOME)
         rows = np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
         return rows.reshape(-1, self.dimension)
+
+    @cached_property
+    def equally_long(self) -> bool:
+        """Whether vectors differ so little in length that angles and distances rank alike."""
+        lengths = np.linalg.norm(self.some_vectors, axis=1)
+        return bool(len(lengths) and lengths.std() <= ALIKE * lengths.mean())
 
     def close(self) -> None:
         """Close; searches that are under way end first."""

@@ -43,7 +43,7 @@ class TangentOptions:
         fetch: Documents scored a round.
         rounds: Rounds at most.
         ef: Documents kept by the vector search of the first round, from which the next rounds go
-            on: more find what is nearest more surely.
+            on: more find what is nearest more surely. By default as many as all rounds fetch.
         max_scored: Documents scored a query, at most. As many as there are: exhaustive search.
         stable: The share of the best k that a round may still change to be the last.
         few: The next gradients are taken at so many best documents.
@@ -58,12 +58,14 @@ class TangentOptions:
 
     def follow(self, k: int) -> Plan:
         """The numbers for `k` hits."""
-        fetch = self.fetch or max(80, math.ceil(23.4 * math.sqrt(k)), math.ceil(0.98 * k))
+        tiles = max(20 * math.sqrt(k), 0.98 * k) / TILE
+        fetch = self.fetch or TILE * max(1, int(tiles))
         rounds = self.rounds or 3
         return Plan(
             fetch=fetch,
             rounds=rounds,
-            ef=max(fetch, self.ef or math.ceil(1000 * math.sqrt(k))),
+            ef=max(fetch, self.ef or rounds * fetch),
+            wide_ef=max(fetch, self.ef or math.ceil(1000 * math.sqrt(k))),
             max_scored=self.max_scored or SOME + fetch * rounds,
             stable=int(self.stable * k),
             few=self.few or min(max(k, 16), 64),
@@ -72,11 +74,16 @@ class TangentOptions:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The numbers of a search for a certain k; as in `TangentOptions`, `stable` in documents."""
+    """The numbers of a search for a certain k; as in `TangentOptions`, `stable` in documents.
+
+    Attributes:
+        wide_ef: `ef` where the graph was built by another similarity than the scores follow.
+    """
 
     fetch: int
     rounds: int
     ef: int
+    wide_ef: int
     max_scored: int
     stable: int
     few: int
@@ -123,12 +130,15 @@ def _search(
     cost.evaluations += first.evaluations
     cost.score_ms += first.milliseconds
     direction = first.direction
+    # All vectors equally long: by angle, by L2 and by inner product, the same are nearest.
+    fits = index.equally_long or (index.similarity == "cosine" and first.by_angle)
+    ef = plan.ef if fits else plan.wide_ef
     with Nearest(index, max(k, plan.few), block, filter, position, plan.few) as nearest:
         for _ in range(plan.rounds):
             nearest.direction[:] = direction
             count = min(plan.fetch, plan.max_scored - cost.evaluations)
-            # The first search is wide; the next ones rank what it kept anew and go on from there.
-            n = nearest.fetch(count, 2 * count if cost.rounds else plan.ef, first.by_angle)
+            # The first search is wide; the next ones rank what it met anew and go on from there.
+            n = nearest.fetch(count, count if cost.rounds else ef, first.by_angle)
             if not n:
                 break
             cost.score_ms += score_block(nearest, scorer, n)

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.lucene.search.DocIdSetIterator;
+import org.apache.lucene.util.ArrayUtil;
 import org.apache.lucene.util.FixedBitSet;
 import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.hnsw.NeighborQueue;
@@ -20,24 +21,30 @@ import org.apache.lucene.util.hnsw.NeighborQueue;
  * which is why this one exists. Without a graph, or where so few count that looking at all of them
  * is cheaper, exactly.
  *
- * <p>What the first search of a segment keeps is its pool. Directions change little, so the next
- * searches rank the pool anew and go on from it, which is much cheaper than another wide search.
+ * <p>What was looked at in a segment is its pool. Directions change little, so the next searches rank
+ * anew the best of the pool and go on from there, which is much cheaper than another search.
  */
 final class SteeredSearch {
   /**
    * What a search in a graph costs for each vector that it keeps, in vectors looked at in a row: it
-   * looks at about 8, here and there in the file.
+   * looks at about 12, here and there in the file.
    */
   private static final int LOOKS = 16;
 
   /** Nodes of an upper level that are looked at, at most, unless the highest has more. */
   private static final int ENTRIES = 1024;
 
+  /** So many times the vectors that are wanted are ranked anew. */
+  private static final int RANKED = 4;
+
+  /** So many times the vectors that are wanted are kept where all of a segment were looked at. */
+  private static final int KEPT = 16;
+
   private final GraphSegments segments;
-  private final Map<GraphSegment, int[]> pools = new HashMap<>();
+  private final Map<GraphSegment, Pool> pools = new HashMap<>();
   private final NeighborQueue frontier = new NeighborQueue(256, true);
   private boolean byAngle;
-  private FixedBitSet visited = new FixedBitSet(0);
+  private int searches;
 
   SteeredSearch(GraphSegments segments) {
     this.segments = segments;
@@ -51,6 +58,7 @@ final class SteeredSearch {
    */
   int[] nearest(float[] direction, int count, int ef, boolean byAngle) throws IOException {
     this.byAngle = byAngle;
+    searches++;
     NeighborQueue merged = new NeighborQueue(Math.max(1, count), false);
     if (count > 0) {
       for (GraphSegment segment : segments.all) {
@@ -95,18 +103,22 @@ final class SteeredSearch {
   /** The best {@code ef} that count, the worst on top; at least {@code wanted}. */
   private NeighborQueue search(GraphSegment segment, float[] direction, int wanted, int ef)
       throws IOException {
-    int[] pool = pools.get(segment);
+    Pool pool = pools.get(segment);
     NeighborQueue found = null;
     if (pool != null) {
       found = walk(segment, direction, ef, pool);
-    } else if (segment.graph != null && looks(segment, ef) < segment.acceptedCount) {
-      found = walk(segment, direction, ef, entries(segment, direction, ef));
+    } else {
+      pool = new Pool(segment.size);
+      pools.put(segment, pool);
+      if (segment.graph != null && looks(segment, ef) < segment.acceptedCount) {
+        enter(segment, direction, ef, pool);
+        found = walk(segment, direction, ef, pool);
+      }
     }
     if (found == null || found.size() < wanted) {
       // No graph, or what counts does not hang together: look at all of it.
-      found = scan(segment, direction, ef);
+      found = scan(segment, direction, Math.max(ef, KEPT * wanted), pool);
     }
-    pools.put(segment, join(pool, found.nodes()));
     return found;
   }
 
@@ -114,79 +126,101 @@ final class SteeredSearch {
     return (long) LOOKS * ef * segment.size / Math.max(1, segment.unseenCount());
   }
 
-  private NeighborQueue scan(GraphSegment segment, float[] direction, int ef) throws IOException {
+  private NeighborQueue scan(GraphSegment segment, float[] direction, int ef, Pool pool)
+      throws IOException {
     NeighborQueue best = new NeighborQueue(ef, false);
     for (int node = 0; node < segment.size; node++) {
       if (!segment.isSeen(node) && segment.accepts(node)) {
         best.insertWithOverflow(node, segment.product(direction, node, byAngle));
       }
     }
-    return best;
+    pool.search = searches;
+    pool.size = 0;
+    NeighborQueue kept = new NeighborQueue(ef, false);
+    while (best.size() > 0) {
+      float score = best.topScore();
+      int node = best.pop();
+      pool.visited.set(node);
+      pool.add(node, score);
+      kept.add(node, score);
+    }
+    return kept;
   }
 
-  private NeighborQueue walk(GraphSegment segment, float[] direction, int ef, int[] entries)
+  private NeighborQueue walk(GraphSegment segment, float[] direction, int ef, Pool pool)
       throws IOException {
-    visited = FixedBitSet.ensureCapacity(visited, segment.size);
-    visited.clear(0, visited.length());
     frontier.clear();
     NeighborQueue best = new NeighborQueue(ef, false);
-    for (int node : entries) {
-      if (!visited.getAndSet(node)) {
-        meet(segment, node, segment.product(direction, node, byAngle), best);
+    boolean turned = pool.search != searches;
+    pool.search = searches;
+    for (int i : pool.best(RANKED * ef, segment)) {
+      int node = pool.nodes[i];
+      if (turned) {
+        pool.scores[i] = segment.product(direction, node, byAngle);
       }
+      rank(segment, node, pool.scores[i], best, pool);
     }
     while (segment.graph != null
         && frontier.size() > 0
         && !(best.size() >= ef && frontier.topScore() < best.topScore())) {
-      expand(segment, frontier.pop(), direction, ef, best);
+      expand(segment, frontier.pop(), direction, ef, best, pool);
     }
     return best;
   }
 
   private void expand(
-      GraphSegment segment, int at, float[] direction, int ef, NeighborQueue best)
+      GraphSegment segment, int at, float[] direction, int ef, NeighborQueue best, Pool pool)
       throws IOException {
+    pool.expanded.set(at);
     segment.graph.seek(0, at);
     for (int node; (node = segment.graph.nextNeighbor()) != DocIdSetIterator.NO_MORE_DOCS; ) {
-      visit(segment, node, direction, ef, best);
+      visit(segment, node, direction, ef, best, pool);
     }
     BackLinks back = segment.back;
     for (int link = back.first(at); link != BackLinks.NONE; link = back.next(link)) {
-      visit(segment, back.target(link), direction, ef, best);
+      visit(segment, back.target(link), direction, ef, best, pool);
     }
   }
 
   private void visit(
-      GraphSegment segment, int node, float[] direction, int ef, NeighborQueue best)
+      GraphSegment segment, int node, float[] direction, int ef, NeighborQueue best, Pool pool)
       throws IOException {
-    if (!visited.getAndSet(node)) {
+    if (!pool.visited.getAndSet(node)) {
       float score = segment.product(direction, node, byAngle);
+      pool.add(node, score);
       if (best.size() < ef || score > best.topScore()) {
-        meet(segment, node, score, best);
+        rank(segment, node, score, best, pool);
       }
     }
   }
 
-  private void meet(GraphSegment segment, int node, float score, NeighborQueue best) {
-    frontier.add(node, score);
+  private void rank(
+      GraphSegment segment, int node, float score, NeighborQueue best, Pool pool) {
+    if (!pool.expanded.get(node)) {
+      frontier.add(node, score);
+    }
     if (!segment.isSeen(node) && segment.accepts(node)) {
       best.insertWithOverflow(node, score);
     }
   }
 
   /**
-   * The best nodes of the lowest level that has not too many. Several entries, not one: documents
-   * that are nearly equal, of which collections are full, make islands that few edges lead to.
+   * Meets the best nodes of the lowest level that has not too many. Several entries, not one:
+   * documents that are nearly equal, of which collections are full, make islands that few edges lead
+   * to.
    */
-  private int[] entries(GraphSegment segment, float[] direction, int ef)
+  private void enter(GraphSegment segment, float[] direction, int ef, Pool pool)
       throws IOException {
     HnswGraph graph = segment.graph;
     int level = graph.numLevels() - 1;
     while (level > 1 && graph.getNodesOnLevel(level - 1).size() <= ENTRIES) {
       level--;
     }
+    pool.search = searches;
     if (level == 0) {
-      return new int[] {graph.entryNode()};
+      int node = graph.entryNode();
+      pool.meet(node, segment.product(direction, node, byAngle));
+      return;
     }
     NeighborQueue best = new NeighborQueue(Math.max(1, ef / 4), false);
     HnswGraph.NodesIterator nodes = graph.getNodesOnLevel(level);
@@ -194,15 +228,56 @@ final class SteeredSearch {
       int node = nodes.nextInt();
       best.insertWithOverflow(node, segment.product(direction, node, byAngle));
     }
-    return best.nodes();
+    while (best.size() > 0) {
+      float score = best.topScore();
+      pool.meet(best.pop(), score);
+    }
   }
 
-  private static int[] join(int[] some, int[] others) {
-    if (some == null) {
-      return others;
+  /** What was looked at in a segment, and its last known scores. */
+  private static final class Pool {
+    final FixedBitSet visited;
+    final FixedBitSet expanded;
+    int[] nodes = new int[1024];
+    float[] scores = new float[1024];
+    int size;
+    /** The search that used it last, whose direction its best scores belong to. */
+    int search;
+
+    Pool(int vectors) {
+      visited = new FixedBitSet(vectors);
+      expanded = new FixedBitSet(vectors);
     }
-    int[] joined = Arrays.copyOf(some, some.length + others.length);
-    System.arraycopy(others, 0, joined, some.length, others.length);
-    return joined;
+
+    void meet(int node, float score) {
+      if (!visited.getAndSet(node)) {
+        add(node, score);
+      }
+    }
+
+    void add(int node, float score) {
+      nodes = ArrayUtil.grow(nodes, size + 1);
+      scores = ArrayUtil.grow(scores, size + 1);
+      nodes[size] = node;
+      scores[size++] = score;
+    }
+
+    /** Positions of the best that can be handed out or lead on; drops all that can do neither. */
+    int[] best(int most, GraphSegment segment) {
+      NeighborQueue best = new NeighborQueue(most, false);
+      int kept = 0;
+      for (int i = 0; i < size; i++) {
+        int node = nodes[i];
+        boolean counts = !segment.isSeen(node) && segment.accepts(node);
+        if (counts || (segment.graph != null && !expanded.get(node))) {
+          nodes[kept] = node;
+          scores[kept] = scores[i];
+          best.insertWithOverflow(kept, scores[kept]);
+          kept++;
+        }
+      }
+      size = kept;
+      return best.nodes();
+    }
   }
 }
