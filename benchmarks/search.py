@@ -4,7 +4,8 @@ The documentation of the installed packages, encoded by the bundled model, in gr
 enlarged by made vectors; q-nets of the demo's held-out topics, and, as the worst case, random ones.
 For each method: overlap with the exhaustive best, q-nets evaluated, and milliseconds without the
 encoding of the query. A graph of dot products is searched as Lucene does by default (`ef` = k), and
-with the `ef` at which it finds its own best as surely as tangent search finds those of a q-net. Writes a table and a picture (`--picture`, SVG; needs matplotlib).
+with the `ef` at which it finds its own best as surely as tangent search finds those of a q-net.
+Writes a table and a picture (`--picture`, SVG; needs matplotlib).
 """
 
 from __future__ import annotations
