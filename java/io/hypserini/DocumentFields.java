@@ -1,6 +1,7 @@
 package io.hypserini;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.lucene.document.BinaryDocValuesField;
 import org.apache.lucene.document.Field;
@@ -35,6 +36,7 @@ final class DocumentFields {
     text.freeze();
     contents = new Field(Fields.CONTENTS, "", text);
     values = new float[dimension];
+    Arrays.fill(values, 1); // until it holds a document's; Lucene 10 takes no zeros here for cosine
     vector = new KnnFloatVectorField(Fields.VECTOR, values, similarity);
   }
 
