@@ -1,9 +1,10 @@
 """`python -m hypserini.demo.train_small`: train the bundled model again, from nothing.
 
 Learns from the documentation strings of the installed packages and of those in
-training-packages.txt, but for the held-out ones. First word embeddings alone, as a bi-encoder
-without transformer layers, which a CPU trains on a thousand pairs a second; then the Hypencoder,
-which begins as that bi-encoder.
+training-packages.txt, but for the held-out ones, in the stages of `recipe`: word embeddings as a
+bi-encoder without layers, then Hypencoders and a bi-encoder that begin as it, each on the same
+pairs in the same order, then the same with mined negatives. A stage whose model is there is left
+out, so that a stopped command goes on where it was.
 """
 
 from __future__ import annotations
@@ -15,21 +16,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypserini import cli
+from hypserini.demo import recipe
 from hypserini.errors import TrainingError
+
+if TYPE_CHECKING:
+    from hypserini.demo.docstrings import Docstring
 
 logger = logging.getLogger(__name__)
 
 PACKAGES = Path(__file__).with_name("training-packages.txt")
-VOCABULARY = 8192
-WIDTH = 256
-LAYERS = 2
-BLOCKS = 2
-QUERY_LENGTH = 32
-DOCUMENT_LENGTH = 96
-POSITIONS = 128
+PASSES = 6
+"""No more passes over the documents are written down; longer training goes over them again."""
+VALIDATION_TOPICS = 300
+VALIDATION_DOCUMENTS = 6_000
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,52 +47,168 @@ def build_parser() -> argparse.ArgumentParser:
         help="a folder of packages to learn from beside the installed ones "
         "(default: installs training-packages.txt into the folder)",
     )
-    parser.add_argument("--word-steps", type=cli.positive_int, default=900)
-    parser.add_argument("--steps", type=cli.positive_int, default=320)
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=list(recipe.MODELS),
+        default=[recipe.BUNDLED],
+        metavar="NAME",
+        help=f"which to train: {', '.join(recipe.MODELS)} (default: {recipe.BUNDLED})",
+    )
+    parser.add_argument("--word-steps", type=cli.positive_int, default=1200)
+    parser.add_argument("--steps", type=cli.positive_int, default=300)
+    parser.add_argument(
+        "--mined-steps", type=int, default=0, help="with mined negatives (default: no such stage)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make the data, train in two stages, and save the model in half precision."""
-    from hypserini.demo.docstrings import default_roots, read_docstrings
+    """Make the data, train stage by stage, and save each model in half precision."""
+    import torch
+
+    started = time.perf_counter()
+    use_cpu = args.cpu or not torch.cuda.is_available()
+    plan = recipe.Recipe(args.folder, args.seed, use_cpu)
+    words, pairs = make_data(args)
+    stages = {"words": plan.words(words, args.word_steps)}
+    stages |= {name: plan.model(name, pairs, args.steps) for name in args.models}
+    if args.mined_steps:
+        mined = args.folder / "mined.jsonl"
+        stages |= {f"{n}-mined": plan.mined(n, mined, args.mined_steps) for n in args.models}
+    for name, config in stages.items():
+        if name.endswith("-mined"):
+            mine(args, pairs, args.folder / "mined.jsonl")
+        train_stage(name, config, args.folder, progress=not args.quiet)
+    minutes = (time.perf_counter() - started) / 60
+    logger.info("%d stages in %.0f min. To measure one of the models:", len(stages), minutes)
+    for name in stages:
+        logger.info("  python -m hypserini.demo --model %s", small_folder(args.folder, name))
+
+
+def small_folder(folder: Path, name: str) -> Path:
+    """Where the half-precision copy of a stage's model is."""
+    return folder / "small" / name
+
+
+def train_stage(name: str, config: dict[str, Any], folder: Path, *, progress: bool) -> None:
+    """Train one stage unless its model is there."""
+    from hypserini.train.config import parse_config
+    from hypserini.train.trainer import train
+
+    small = small_folder(folder, name)
+    if (small / "config.json").exists():
+        logger.info("%s is there.", small)
+        return
+    started = time.perf_counter()
+    trained = train(parse_config(config, f"the recipe for {name}"), progress=progress)
+    save_half(trained, small)
+    logger.info("%s: trained in %.0f min.", name, (time.perf_counter() - started) / 60)
+
+
+def make_data(args: argparse.Namespace) -> tuple[Path, Path]:
+    """Write tokenizer, validation and pairs for the words and for the models; or find them.
+
+    The pairs of a training of other length are others: give it a folder of its own.
+    """
+    from hypserini.demo.docstrings import default_roots, read_docstrings, write_collection
     from hypserini.demo.training_pairs import (
         make_pairs,
         one_per_summary,
         without_leaks,
         write_training_data,
     )
-    from hypserini.train.config import parse_config
     from hypserini.train.tokenizer import train_wordpiece
-    from hypserini.train.trainer import train
 
     folder: Path = args.folder
+    stages = {
+        folder / "words.jsonl": (recipe.WORD_BATCH, args.word_steps),
+        folder / "pairs.jsonl": (recipe.BATCH, args.steps),
+    }
+    words, pairs = stages
+    if pairs.exists():
+        return words, pairs
     packages = args.packages or install_packages(folder / "site")
-    started = time.perf_counter()
-    docstrings = one_per_summary(without_leaks(read_docstrings([*default_roots(), packages])))
+    everything = list(read_docstrings([*default_roots(), packages]))
+    write_validation(everything, folder / "validation")
+    docstrings = one_per_summary(without_leaks(everything))
+    write_collection(docstrings, folder / "learned.jsonl")
     tokenizer = train_wordpiece(
-        (d.contents() for d in docstrings), VOCABULARY, max_length=POSITIONS
+        (d.contents() for d in docstrings), recipe.VOCABULARY, max_length=recipe.POSITIONS
     )
     tokenizer.save_pretrained(folder / "tokenizer")
-    data = {}
-    for stage, batch, steps in (("words", 512, args.word_steps), ("model", 128, args.steps)):
-        # No more passes than these are written down; longer training goes over them again.
-        epochs = min(6, 1 + batch * steps // max(1, len(docstrings) // 2))
-        data[stage] = folder / f"{stage}.jsonl"
-        pairs = make_pairs(docstrings, epochs, args.seed, batch=batch)
-        count = write_training_data(pairs, data[stage])
-        logger.info("%s: %d pairs of %d documents", data[stage], count, len(docstrings))
+    for path, (batch, steps) in stages.items():
+        epochs = min(PASSES, 1 + batch * steps // max(1, len(docstrings) // 2))
+        made = make_pairs(docstrings, epochs, args.seed, batch=batch)
+        count = write_training_data(made, path)
+        logger.info("%s: %d pairs of %d documents", path, count, len(docstrings))
+    return words, pairs
 
-    words = parse_config(words_config(folder, data["words"], args), "the recipe for the words")
-    train(words, progress=not args.quiet)
-    recipe = parse_config(model_config(folder, data["model"], args), "the recipe for the model")
-    trained = train(recipe, progress=not args.quiet)
-    save_half(trained, folder / "hypserini-small")
-    minutes = (time.perf_counter() - started) / 60
-    small = folder / "hypserini-small"
-    logger.info("%s: trained in %.0f min. To measure it:", small, minutes)
-    logger.info("  python -m hypserini.demo --model %s", small)
+
+def write_validation(docstrings: Sequence[Docstring], folder: Path) -> None:
+    """Write known-item topics of the validation packages, and documents around them."""
+    from hypserini.demo.docstrings import write_collection
+    from hypserini.demo.known_item import (
+        VALIDATION,
+        draw,
+        is_held_out,
+        select_topics,
+        write_qrels,
+        write_topics,
+    )
+
+    topics = select_topics(docstrings, VALIDATION_TOPICS, VALIDATION)
+    own = {topic.docid for topic in topics}
+    usable = [d for d in docstrings if not is_held_out(d)]
+    ranked = sorted(
+        usable, key=lambda d: (d.docid not in own, d.package not in VALIDATION, draw(d.docid))
+    )
+    write_topics(topics, folder / "topics.tsv")
+    write_qrels(topics, folder / "qrels.txt")
+    write_collection(
+        ranked[:VALIDATION_DOCUMENTS], folder / "docs.jsonl", without_summary=frozenset(own)
+    )
+
+
+def mine(args: argparse.Namespace, pairs: Path, output: Path) -> None:
+    """Add BM25's negatives to the pairs, out of an index of what may be learned from."""
+    if output.exists():
+        return
+    index = args.folder / "index"
+    small = small_folder(args.folder, "words")
+    if not index.exists():
+        _command(
+            "hypserini.index",
+            "--collection-path",
+            str(args.folder / "learned.jsonl"),
+            "--model",
+            str(small),
+            "--index",
+            str(index),
+            "--vectors",
+            "flat",
+        )
+    _command(
+        "hypserini.train.mine",
+        "--index",
+        str(index),
+        "--input",
+        str(pairs),
+        "--output",
+        str(output),
+        "--negatives",
+        "2",
+        "--depth",
+        "30",
+        "--skip-top",
+        "1",
+        "--too-few",
+        "random",
+        "--seed",
+        str(args.seed),
+    )
 
 
 def install_packages(folder: Path) -> Path:
@@ -102,73 +220,16 @@ def install_packages(folder: Path) -> Path:
     if folder.is_dir() and any(folder.iterdir()):
         return folder
     logger.info("installing the packages of %s into %s", PACKAGES.name, folder)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+    command = ["pip", "install", "--quiet", "--no-deps", "--no-compile"]
     command += ["--only-binary=:all:", "--target", str(folder), "--requirement", str(PACKAGES)]
-    if subprocess.run(command, check=False).returncode:
-        raise TrainingError(
-            "pip could not install the packages to learn from: name a folder with --packages."
-        )
+    _command(*command)
     return folder
 
 
-def words_config(folder: Path, data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """The first stage: cosines of the mean of a text's word and position embeddings."""
-    return {
-        "model_config": {
-            "model_type": "biencoder",
-            "base_config": _base(0),
-            "tokenizer_pretrained_model_name_or_path": str(folder / "tokenizer"),
-            "passage_encoder_kwargs": {"pooling_type": "mean"},
-            "normalize": True,
-            "loss_type": "cross_entropy",
-            "loss_kwargs": {"temperature": 0.04},
-        },
-        "data_config": _data(data),
-        "trainer_config": {
-            "hf_trainer_config": _trainer(folder / "words", args)
-            | {
-                "max_steps": args.word_steps,
-                "per_device_train_batch_size": 512,
-                "learning_rate": 3e-3,
-                "warmup_steps": 50,
-                "max_grad_norm": 0.0,
-            }
-        },
-    }
-
-
-def model_config(folder: Path, data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """The second stage: the whole Hypencoder."""
-    return {
-        "model_config": {
-            "base_config": _base(LAYERS),
-            "initial_weights": str(folder / "words"),
-            "head_initialization": "bi-encoder",
-            "tokenizer_pretrained_model_name_or_path": str(folder / "tokenizer"),
-            "query_encoder_kwargs": {
-                "converter_kwargs": {
-                    "vector_dimensions": [WIDTH] * (BLOCKS + 1) + [1],
-                    "do_residual_on_last": True,
-                }
-            },
-            "passage_encoder_kwargs": {"pooling_type": "mean"},
-            "loss_type": "cross_entropy",
-        },
-        "data_config": _data(data),
-        "trainer_config": {
-            "hf_trainer_config": _trainer(folder / "model", args)
-            | {
-                "max_steps": args.steps,
-                "per_device_train_batch_size": 128,
-                # With 2e-4 the training loss falls faster and the held-out topics get worse.
-                "learning_rate": 3e-5,
-                "warmup_steps": 20,
-                "weight_decay": 0.01,
-                "bf16": True,
-            },
-            "learning_rate_factors": {r"transformer\.embeddings": 5.0},
-        },
-    }
+def _command(module: str, *arguments: str) -> None:
+    """Run a Python command; its errors are its own."""
+    if subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode:
+        raise TrainingError(f"{module} failed, see above: the training ends here.")
 
 
 def save_half(trained: Path, target: Path) -> None:
@@ -180,45 +241,6 @@ def save_half(trained: Path, target: Path) -> None:
     model = load_model(trained, device="cpu")
     model.to(torch.float16)
     model.save_pretrained(target)
-
-
-def _base(layers: int) -> dict[str, Any]:
-    return {
-        "model_type": "bert",
-        "vocab_size": VOCABULARY,
-        "hidden_size": WIDTH,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 4,
-        "intermediate_size": 2 * WIDTH,
-        "max_position_embeddings": POSITIONS,
-        "hidden_dropout_prob": 0.0,
-        "attention_probs_dropout_prob": 0.0,
-    }
-
-
-def _data(path: Path) -> dict[str, Any]:
-    return {
-        "training_data_jsonl": str(path),
-        "query_max_length": QUERY_LENGTH,
-        "document_max_length": DOCUMENT_LENGTH,
-    }
-
-
-def _trainer(output: Path, args: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
-    return {
-        "output_dir": str(output),
-        # The pairs already stand in the order of training.
-        "train_sampling_strategy": "sequential",
-        "dataloader_drop_last": True,
-        "logging_steps": 20,
-        "save_strategy": "steps",
-        "save_steps": 300,
-        "save_total_limit": 1,
-        "seed": args.seed,
-        "use_cpu": args.cpu or not torch.cuda.is_available(),
-    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,12 +16,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hypserini.demo.docstrings import Docstring, name_in_words, plain
-from hypserini.demo.known_item import is_held_out
+from hypserini.demo.known_item import VALIDATION, is_held_out
 from hypserini.files import atomic_output
 
 MINIMUM_REST_WORDS = 8
 NEIGHBOURS = 16
 """So many pairs that follow each other in their package's modules always stay together."""
+
+RUN_LENGTH = 8
+SHARED = 0.3
 
 # How the kinds of pairs share the documents that have enough text beside the summary.
 _REST_SHARE = 0.7
@@ -45,23 +48,37 @@ class Pair:
 def without_leaks(docstrings: Iterable[Docstring]) -> list[Docstring]:
     """The documentation strings that a model may learn from.
 
-    Left out are the held-out packages and everywhere else what repeats a summary, a text or a rest
-    of theirs word for word (libraries copy each other's documentation).
+    Left out are the packages that are held out for testing and for validation, and everywhere else
+    what repeats a summary or a text of theirs, or shares more than `SHARED` of its runs of
+    `RUN_LENGTH` words with them (libraries copy each other's documentation, now and then with a
+    word changed).
     """
     docstrings = list(docstrings)
-    forbidden: set[str] = set()
-    for d in docstrings:
-        if is_held_out(d):
-            forbidden.update((plain(d.summary), plain(d.text), plain(d.rest)))
-    forbidden.discard("")
+    held_out = [d for d in docstrings if _is_kept_back(d)]
+    texts = {plain(t) for d in held_out for t in (d.summary, d.text, d.rest)} - {""}
+    runs = {run for d in held_out for run in _runs(d.text)}
     return [
         d
         for d in docstrings
-        if not is_held_out(d)
-        and plain(d.summary) not in forbidden
-        and plain(d.text) not in forbidden
-        and plain(d.rest) not in forbidden
+        if not _is_kept_back(d)
+        and texts.isdisjoint((plain(d.summary), plain(d.text), plain(d.rest)))
+        and not _repeats(d.text, runs)
     ]
+
+
+def _is_kept_back(docstring: Docstring) -> bool:
+    return is_held_out(docstring) or docstring.package in VALIDATION
+
+
+def _runs(text: str) -> set[int]:
+    """Hashes of every `RUN_LENGTH` words that follow each other."""
+    words = plain(text).split()
+    return {hash(tuple(words[i : i + RUN_LENGTH])) for i in range(len(words) - RUN_LENGTH + 1)}
+
+
+def _repeats(text: str, runs: set[int]) -> bool:
+    own = _runs(text)
+    return len(own & runs) > SHARED * len(own)
 
 
 def one_per_summary(docstrings: Iterable[Docstring]) -> list[Docstring]:

@@ -16,15 +16,9 @@ from hypserini.modeling.q_net_config import QNetConfig
 
 
 class BiEncoderConfig(DualEncoderConfig):
-    """The configuration of a bi-encoder.
-
-    Attributes:
-        normalize: scale all vectors to length 1, as some sentence encoders do.
-    """
+    """The configuration of a bi-encoder."""
 
     model_type = "hypserini_bi_encoder"
-
-    normalize: bool = False
 
     @property
     def query_pooling(self) -> str:

@@ -26,6 +26,7 @@ class DualEncoderConfig(PreTrainedConfig):
         base_config: the query transformer's own configuration as a dict, so that loading needs
             neither the hub nor the base model's files; None in the paper's checkpoints.
         passage_base_config: the document transformer's where it differs.
+        normalize: document vectors get length 1, and a bi-encoder's query vectors as well.
         query_max_length: tokens that a query is cut to.
         document_max_length: tokens that a document is cut to.
     """
@@ -39,6 +40,7 @@ class DualEncoderConfig(PreTrainedConfig):
     shared_encoder: bool = False
     base_config: dict[str, Any] | None = None
     passage_base_config: dict[str, Any] | None = None
+    normalize: bool = False
     query_max_length: int = QUERY_MAX_LENGTH
     document_max_length: int = DOCUMENT_MAX_LENGTH
 
@@ -123,7 +125,8 @@ class HypencoderConfig(DualEncoderConfig):
             pooling: `cls` or `mean`.
             shared_encoder: one transformer for queries and documents.
             name: what the base model is called.
-            kwargs: `loss_type`, `loss_kwargs`, `query_max_length`, `document_max_length`.
+            kwargs: `normalize`, `loss_type`, `loss_kwargs`, `query_max_length`,
+                `document_max_length`.
         """
         if isinstance(q_net, int):
             q_net = QNetConfig((base.hidden_size,) * (q_net + 1) + (1,))

@@ -244,7 +244,7 @@ class HypencoderDualEncoder(DualEncoder):
             transformer = self.query_encoder.transformer
         else:
             transformer = AutoModel.from_config(config.transformer_config(passage=True))
-        self.passage_encoder = PassageEncoder(transformer, config.pooling)
+        self.passage_encoder = PassageEncoder(transformer, config.pooling, config.normalize)
         if self.query_encoder.q_net_config.dim != self.dim:
             raise ModelError(
                 f"the q-net scores vectors of {self.query_encoder.q_net_config.dim} dimensions, "

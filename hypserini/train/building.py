@@ -158,6 +158,7 @@ def _make(
         "pooling": pooling,
         "shared_encoder": section.shared_encoder,
         "name": names[0],
+        "normalize": section.normalize,
         **lengths,
     }
     width = query.get("base_encoder_output_dim")
@@ -172,7 +173,7 @@ def _make(
         q_net: QNetConfig | int = QNetConfig.from_dict(kwargs) if kwargs else 6
         config = HypencoderConfig.from_base(base, q_net, **shared)
     else:
-        config = BiEncoderConfig.from_base(base, normalize=section.normalize, **shared)
+        config = BiEncoderConfig.from_base(base, **shared)
         assert config.query_encoder_kwargs is not None
         config.query_encoder_kwargs["pooling_type"] = query.get("pooling_type", pooling)
     if names[1] != names[0]:

@@ -24,7 +24,8 @@ class ModelSection:
             as far as it has them; by default the `model_name_or_path` of the query encoder,
             unless `base_config` is given. Those of a BERT without layers go into a deeper one
             that begins as it.
-        normalize: a bi-encoder's vectors get length 1, so that its scores are cosines.
+        normalize: document vectors get length 1, and a bi-encoder's query vectors as well, so that
+            its scores are cosines.
         head_initialization: `paper`, or `bi-encoder` (see `initialization`).
         tokenizer_pretrained_model_name_or_path: by default where the transformer comes from.
     """

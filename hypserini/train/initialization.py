@@ -12,31 +12,37 @@ from hypserini.modeling.hypernetwork import Hypernetwork
 OFFSET = 1.0
 """Added before each relu, so that at first nearly nothing falls below zero and it is linear."""
 
-OUTPUT_GAIN = 0.045
+OUTPUT_GAIN = 0.09
+"""Over the number of hidden blocks: gives the first scores a spread of about 3, whatever the depth."""
 
 VECTOR_SCALE = 0.3
 """The length of the vectors behind inserted layers: short beside the q-net's normalised ones."""
 
 
 @torch.no_grad()
-def begin_as_bi_encoder(head: Hypernetwork, gain: float = OUTPUT_GAIN) -> None:
+def begin_as_bi_encoder(head: Hypernetwork) -> None:
     """Initialise the hyper head so that the untrained q-net ranks as a bi-encoder would.
 
     The paper's initialisation is made for a pretrained BERT and a million steps: it begins at
     chance. Here every hidden block begins as `x = LN(x + OFFSET) + x` (base matrix 1, base vector
     OFFSET, little from the query), and the output weights as `w = gain P LN(relu(V h + OFFSET))`
     with an orthogonal V and its transpose P, which points where the query's mean token state h
-    does; so the score is nearly the cosine of h and x up to a factor. Learned queries get the std
-    that gives small attention logits: 1 where they are divided by sqrt(width), 0.1 where not.
+    does; so the score is nearly the cosine of h and x up to a factor, and the gain sets the spread
+    of the first scores. Learned queries get the std that gives small attention logits: 1 where
+    they are divided by sqrt(width), 0.1 where not.
+
+    What comes out of the hidden blocks has the length sqrt(width), whatever the length of the
+    document vector, which is added to it: with `normalize` the first scores rank exactly as
+    cosines, else a document's length counts for something.
 
     It needs `do_residual_on_last`, else the document vector itself never reaches the output, and
     hidden blocks as wide as the document vector; others begin with orthogonal base matrices.
 
     Args:
         head: the hypernetwork whose transformer is left alone.
-        gain: sets the spread of the first scores, and so the softness of the softmax over them.
     """
     last = len(head.hyper_base_matrices) - 1
+    gain = OUTPUT_GAIN / max(1, last)
     for i, base in enumerate(head.hyper_base_matrices):
         width = base.shape[-1]
         if i < last:

@@ -30,13 +30,15 @@ def _many(count: int, package: str = "learned") -> list[Docstring]:
 
 def test_nothing_of_the_held_out_packages_is_learned() -> None:
     held_out = _docstring("pandas.merge", "Merge two frames into one.", REST.format(1))
+    validation = _docstring("networkx.paths", "Find the shortest paths.", "Between all nodes.")
     copies = [
         _docstring("copier.summary", "merge two frames, into ONE", "Something else entirely."),
         _docstring("copier.rest", "Another summary.", REST.format(1)),
         _docstring("copier.swapped", REST.format(1), "Some rest."),
+        _docstring("copier.changed", "Another one.", REST.format(1) + " And more."),
     ]
-    own = _docstring("copier.own", "A summary of its own.", REST.format(2))
-    assert without_leaks([held_out, *copies, own]) == [own]
+    own = _docstring("copier.own", "A summary of its own.", "And an explanation of its own.")
+    assert without_leaks([held_out, validation, *copies, own]) == [own]
 
 
 def test_one_document_of_each_summary() -> None:
