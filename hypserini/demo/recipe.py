@@ -25,6 +25,10 @@ BUNDLED = "hypencoder-2"
 
 WORD_BATCH = 512
 BATCH = 128
+MINED_BATCH = 64
+MINED_NEGATIVES = 2
+HEAD_RATE = 2e-5
+"""Each kind of model has the learning rates with which it did best on the validation topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +60,19 @@ class Recipe:
         """The second stage: one of `MODELS` on pairs, from the words."""
         config = self._config(self.folder / name, name, data, steps, BATCH)
         config["model_config"]["initial_weights"] = str(self.folder / "words")
-        return _gently(config)
+        return _at_rates(config, 3e-4, HEAD_RATE if MODELS[name] else None)
 
     def mined(self, name: str, data: Path, steps: int) -> dict[str, Any]:
         """The third stage: the same model on pairs with mined negatives."""
         target = self.folder / f"{name}-mined"
-        config = self._config(target, name, data, steps, BATCH // 2)
+        config = self._config(target, name, data, steps, MINED_BATCH)
         config["model_config"] = {
             "checkpoint_path": str(self.folder / name),
             "loss_type": "cross_entropy",
             "loss_kwargs": config["model_config"]["loss_kwargs"],
         }
-        config["data_config"]["num_negatives_to_sample"] = 1
-        return _gently(config)
+        config["data_config"]["num_negatives_to_sample"] = MINED_NEGATIVES
+        return _at_rates(config, 3e-4, HEAD_RATE) if MODELS[name] else _at_rates(config, 1e-3, None)
 
     def _config(
         self, target: Path, name: str, data: Path, steps: int, batch: int
@@ -137,9 +141,10 @@ _BASE = {
 }
 
 
-def _gently(config: dict[str, Any]) -> dict[str, Any]:
-    """Learning rates for weights that are good already: the head's, and those of the words."""
+def _at_rates(config: dict[str, Any], words: float, head: float | None) -> dict[str, Any]:
+    """Set the learning rates: the words' and, where there is one, the hyper head's."""
     trainer = config["trainer_config"]
-    trainer["hf_trainer_config"] |= {"learning_rate": 2e-5, "warmup_steps": 20}
-    trainer["learning_rate_factors"] = {r"transformer\.embeddings": 15.0}
+    trainer["hf_trainer_config"] |= {"learning_rate": head or words, "warmup_steps": 20}
+    if head:
+        trainer["learning_rate_factors"] = {r"transformer\.embeddings": words / head}
     return config

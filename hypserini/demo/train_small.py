@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypserini import cli
 from hypserini.demo import recipe
 from hypserini.errors import TrainingError
+from hypserini.files import atomic_output
 
 if TYPE_CHECKING:
     from hypserini.demo.docstrings import Docstring
@@ -56,10 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"which to train: {', '.join(recipe.MODELS)} (default: {recipe.BUNDLED})",
     )
     parser.add_argument("--word-steps", type=cli.positive_int, default=1200)
-    parser.add_argument("--steps", type=cli.positive_int, default=300)
-    parser.add_argument(
-        "--mined-steps", type=int, default=0, help="with mined negatives (default: no such stage)"
-    )
+    parser.add_argument("--steps", type=cli.positive_int, default=150)
+    parser.add_argument("--mined-steps", type=cli.positive_int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     return parser
@@ -75,12 +75,11 @@ def run(args: argparse.Namespace) -> None:
     words, pairs = make_data(args)
     stages = {"words": plan.words(words, args.word_steps)}
     stages |= {name: plan.model(name, pairs, args.steps) for name in args.models}
-    if args.mined_steps:
-        mined = args.folder / "mined.jsonl"
-        stages |= {f"{n}-mined": plan.mined(n, mined, args.mined_steps) for n in args.models}
+    mined = args.folder / "mined.jsonl"
+    stages |= {f"{n}-mined": plan.mined(n, mined, args.mined_steps) for n in args.models}
     for name, config in stages.items():
         if name.endswith("-mined"):
-            mine(args, pairs, args.folder / "mined.jsonl")
+            mine(args, pairs, mined)
         train_stage(name, config, args.folder, progress=not args.quiet)
     minutes = (time.perf_counter() - started) / 60
     logger.info("%d stages in %.0f min. To measure one of the models:", len(stages), minutes)
@@ -125,7 +124,7 @@ def make_data(args: argparse.Namespace) -> tuple[Path, Path]:
     folder: Path = args.folder
     stages = {
         folder / "words.jsonl": (recipe.WORD_BATCH, args.word_steps),
-        folder / "pairs.jsonl": (recipe.BATCH, args.steps),
+        folder / "pairs.jsonl": (recipe.BATCH, args.steps + args.mined_steps),
     }
     words, pairs = stages
     if pairs.exists():
@@ -173,42 +172,27 @@ def write_validation(docstrings: Sequence[Docstring], folder: Path) -> None:
 
 
 def mine(args: argparse.Namespace, pairs: Path, output: Path) -> None:
-    """Add BM25's negatives to the pairs, out of an index of what may be learned from."""
+    """Add negatives to pairs that no model has seen yet, out of an index of what may be learned.
+
+    Two for each pair are hits of the words, and two of BM25.
+    """
     if output.exists():
         return
-    index = args.folder / "index"
-    small = small_folder(args.folder, "words")
+    folder: Path = args.folder
+    index, fresh, half = folder / "index", folder / "fresh.jsonl", folder / "half-mined.jsonl"
+    seen = recipe.BATCH * args.steps
+    with open(pairs, encoding="utf-8") as file, atomic_output(fresh) as out:
+        out.writelines(islice(file, seen, seen + recipe.MINED_BATCH * args.mined_steps))
     if not index.exists():
-        _command(
-            "hypserini.index",
-            "--collection-path",
-            str(args.folder / "learned.jsonl"),
-            "--model",
-            str(small),
-            "--index",
-            str(index),
-            "--vectors",
-            "flat",
-        )
-    _command(
-        "hypserini.train.mine",
-        "--index",
-        str(index),
-        "--input",
-        str(pairs),
-        "--output",
-        str(output),
-        "--negatives",
-        "2",
-        "--depth",
-        "30",
-        "--skip-top",
-        "1",
-        "--too-few",
-        "random",
-        "--seed",
-        str(args.seed),
-    )
+        learned, words = str(folder / "learned.jsonl"), str(small_folder(folder, "words"))
+        flags = ["--collection-path", learned, "--model", words, "--index", str(index)]
+        _command("hypserini.index", *flags, "--vectors", "flat")
+    flags = ["--index", str(index), "--negatives", "2", "--depth", "20", "--skip-top", "1"]
+    flags += ["--too-few", "random", "--seed", str(args.seed)]
+    mining = "hypserini.train.mine"
+    words_flags = ["--mode", "exhaustive", "--batch-size", "64"]
+    _command(mining, *flags, *words_flags, "--input", str(fresh), "--output", str(half))
+    _command(mining, *flags, "--input", str(half), "--output", str(output))
 
 
 def install_packages(folder: Path) -> Path:
