@@ -27,8 +27,6 @@ WORD_BATCH = 512
 BATCH = 128
 MINED_BATCH = 64
 MINED_NEGATIVES = 2
-HEAD_RATE = 2e-5
-"""Each kind of model has the learning rates with which it did best on the validation topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +55,29 @@ class Recipe:
         return config
 
     def model(self, name: str, data: Path, steps: int) -> dict[str, Any]:
-        """The second stage: one of `MODELS` on pairs, from the words."""
+        """The second stage: one of `MODELS` on pairs, with the batch's other documents alone."""
         config = self._config(self.folder / name, name, data, steps, BATCH)
-        config["model_config"]["initial_weights"] = str(self.folder / "words")
-        return _at_rates(config, 3e-4, HEAD_RATE if MODELS[name] else None)
+        return self._from_words(config, name, 3e-4)
 
     def mined(self, name: str, data: Path, steps: int) -> dict[str, Any]:
-        """The third stage: the same model on pairs with mined negatives."""
+        """The second stage with mined negatives beside them."""
         target = self.folder / f"{name}-mined"
         config = self._config(target, name, data, steps, MINED_BATCH)
-        config["model_config"] = {
-            "checkpoint_path": str(self.folder / name),
-            "loss_type": "cross_entropy",
-            "loss_kwargs": config["model_config"]["loss_kwargs"],
-        }
         config["data_config"]["num_negatives_to_sample"] = MINED_NEGATIVES
-        return _at_rates(config, 3e-4, HEAD_RATE) if MODELS[name] else _at_rates(config, 1e-3, None)
+        return self._from_words(config, name, 3e-4 if MODELS[name] else 1e-3)
+
+    def _from_words(self, config: dict[str, Any], name: str, rate: float) -> dict[str, Any]:
+        """Begin as the words, and go on learning them at `rate`; the hyper head learns slower.
+
+        Each kind of model has the rates with which it did best on the validation topics.
+        """
+        config["model_config"]["initial_weights"] = str(self.folder / "words")
+        head_rate = 2e-5 if MODELS[name] else rate
+        trainer = config["trainer_config"]
+        trainer["hf_trainer_config"] |= {"learning_rate": head_rate, "warmup_steps": 20}
+        if head_rate != rate:
+            trainer["learning_rate_factors"] = {r"transformer\.embeddings": rate / head_rate}
+        return config
 
     def _config(
         self, target: Path, name: str, data: Path, steps: int, batch: int
@@ -139,12 +144,3 @@ _BASE = {
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
 }
-
-
-def _at_rates(config: dict[str, Any], words: float, head: float | None) -> dict[str, Any]:
-    """Set the learning rates: the words' and, where there is one, the hyper head's."""
-    trainer = config["trainer_config"]
-    trainer["hf_trainer_config"] |= {"learning_rate": head or words, "warmup_steps": 20}
-    if head:
-        trainer["learning_rate_factors"] = {r"transformer\.embeddings": words / head}
-    return config

@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--word-steps", type=cli.positive_int, default=1200)
     parser.add_argument("--steps", type=cli.positive_int, default=150)
-    parser.add_argument("--mined-steps", type=cli.positive_int, default=400)
+    parser.add_argument("--mined-steps", type=cli.positive_int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     return parser
