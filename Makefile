@@ -36,10 +36,10 @@ TESTS ?= tests
 
 flag = $(if $(2),--$(1) "$(2)")
 
-.PHONY: help setup jar demo index search test lint format bench bench-search train-small wheel clean
+.PHONY: help setup jar demo index search test lint format bench bench-search bench-effectiveness train-small wheel clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12 chooses the interpreter (now $(INTERPRETER), environment $(VENV))."
 	@echo "  index and search take COLLECTION, COLLECTION_PATH, MODEL, INDEX, TOPICS, QUERY, OUTPUT,"
@@ -97,6 +97,9 @@ bench: jar ## measure speed and memory; prints tables and what they ran on
 
 bench-search: jar ## compare approximate search with exhaustive; prints tables, draws a picture
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.search $(ARGS)
+
+bench-effectiveness: jar ## train small models (hours), compare them with BM25; prints tables
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.effectiveness $(ARGS)
 
 train-small: jar ## train the bundled model again (hours; see its README)
 	$(RUN) -m hypserini.demo.train_small $(ARGS)
