@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from benchmarks.effectiveness_runs import BM25, FIRST_STAGE, HYBRID, RERANKER, ROLES, System
 from hypserini.evaluate import Measure, compare, mean, parse_measure
@@ -18,11 +18,15 @@ MINED = "-mined"
 Comparisons = dict[System, dict[Measure, Comparison]]
 
 
-def bi_encoder_for(system: System, scores: Mapping[System, Scores]) -> System | None:
-    """The bi-encoder in the same role, trained like a system's model; None if there is none."""
-    mined = MINED if system.model.endswith(MINED) else ""
-    baseline = System(BI_ENCODER + mined, system.role)
-    return baseline if system not in (BM25, baseline) and baseline in scores else None
+def bi_encoders_for(systems: Collection[System]) -> dict[System, System]:
+    """By system, the bi-encoder in the same role that was trained alike, where there is one."""
+    found = {}
+    for system in systems:
+        mined = MINED if system.model.endswith(MINED) else ""
+        baseline = System(BI_ENCODER + mined, system.role)
+        if baseline in systems and system not in (BM25, baseline):
+            found[system] = baseline
+    return found
 
 
 def against_bm25(scores: Mapping[System, Scores]) -> Comparisons:
@@ -36,11 +40,10 @@ def against_bi_encoder(scores: Mapping[System, Scores]) -> Comparisons:
     p is corrected (Holm) over the systems that have the same bi-encoder, measure by measure.
     """
     comparisons: Comparisons = {}
-    baselines = {system: bi_encoder_for(system, scores) for system in scores}
+    baselines = bi_encoders_for(scores)
     for baseline in dict.fromkeys(baselines.values()):
-        if baseline is not None:
-            others = [system for system, its in baselines.items() if its == baseline]
-            comparisons |= _against(baseline, others, scores)
+        others = [system for system, its in baselines.items() if its == baseline]
+        comparisons |= _against(baseline, others, scores)
     return comparisons
 
 
@@ -75,11 +78,11 @@ def means_table(scores: Mapping[System, Scores]) -> str:
 def differences_table(scores: Mapping[System, Scores]) -> str | None:
     """What Hypencoders gain over bi-encoders, with p, in Markdown; None if there are none."""
     comparisons = against_bi_encoder(scores)
-    rows = [
-        [system.role, system.model, str(getattr(bi_encoder_for(system, scores), "model", ""))]
-        + [_difference(comparisons[system][measure]) for measure in MEASURES]
-        for system in _in_order(comparisons)
-    ]
+    baselines = bi_encoders_for(scores)
+    rows = []
+    for system in _in_order(comparisons):
+        differences = [_difference(comparisons[system][measure]) for measure in MEASURES]
+        rows.append([system.role, system.model, baselines[system].model, *differences])
     if not rows:
         return None
     return _markdown(["role", "model", "less", *map(str, MEASURES)], rows)
