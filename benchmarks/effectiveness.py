@@ -22,8 +22,6 @@ from hypserini.errors import HypseriniError
 from hypserini.evaluate import evaluate
 from hypserini.search.runs import read_run
 
-MINED_STEPS = 100
-
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's flags."""
@@ -35,15 +33,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--models-folder",
         type=Path,
         default=Path("build/train-small"),
-        help="where `python -m hypserini.demo.train_small` trained or will train the models; "
-        "indexes and runs go into its subfolder effectiveness (default: build/train-small)",
-    )
-    parser.add_argument(
-        "--mined-steps",
-        type=cli.positive_int,
-        default=MINED_STEPS,
-        help="steps of training with mined negatives, for models that are not there; train with "
-        f"hypserini.demo.train_small beforehand to change more (default: {MINED_STEPS})",
+        help="where the small versions are, or are trained by the defaults of `python -m "
+        "hypserini.demo.train_small` (to train otherwise, run that beforehand); indexes and runs "
+        "go into its subfolder effectiveness (default: build/train-small)",
     )
     parser.add_argument(
         "--models",
@@ -145,9 +137,9 @@ def small_models(args: argparse.Namespace) -> dict[str, str]:
     if not all((folder / "config.json").exists() for folder in folders.values()):
         parser = train_small.build_parser()
         cli.add_common_arguments(parser)
-        flags = ["--folder", str(args.models_folder), "--mined-steps", str(args.mined_steps)]
+        flags = ["--folder", str(args.models_folder), "--models", *recipe.MODELS]
         flags += ["--cpu"] * (args.device == "cpu") + ["--quiet"] * args.quiet
-        train_small.run(parser.parse_args([*flags, "--models", *recipe.MODELS]))
+        train_small.run(parser.parse_args(flags))
     return {name: str(folder) for name, folder in folders.items()}
 
 

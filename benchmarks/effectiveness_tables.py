@@ -19,7 +19,7 @@ Comparisons = dict[System, dict[Measure, Comparison]]
 
 
 def bi_encoders_for(systems: Collection[System]) -> dict[System, System]:
-    """By system, the bi-encoder in the same role that was trained alike, where there is one."""
+    """By system, the bi-encoder of the same training in the same role, where there is one."""
     found = {}
     for system in systems:
         mined = MINED if system.model.endswith(MINED) else ""
@@ -35,7 +35,7 @@ def against_bm25(scores: Mapping[System, Scores]) -> Comparisons:
 
 
 def against_bi_encoder(scores: Mapping[System, Scores]) -> Comparisons:
-    """Every system against the bi-encoder that was trained like it, in the same role.
+    """Every system against the bi-encoder of the same training, in the same role.
 
     p is corrected (Holm) over the systems that have the same bi-encoder, measure by measure.
     """
@@ -104,11 +104,11 @@ def section(
     yield (
         f"\n{FIRST_STAGE}: all documents are scored. {RERANKER}: of the first {reranked} of BM25. "
         f"{HYBRID}: reciprocal rank fusion with BM25. b: better than BM25, e: better than the "
-        f"bi-encoder that was trained alike, in the same role (p < {LEVEL}, paired t-test, "
+        f"bi-encoder of the same training in the same role (p < {LEVEL}, paired t-test, "
         "two-sided, corrected by Holm over the systems compared with the same one)."
     )
     if differences := differences_table(scores):
-        yield "\nDifferences from the bi-encoder that was trained alike, in the same role:\n"
+        yield "\nDifferences from the bi-encoder of the same training, with that p:\n"
         yield differences
 
 

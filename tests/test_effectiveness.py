@@ -12,6 +12,7 @@ import pytrec_eval
 from benchmarks.effectiveness import main
 from benchmarks.effectiveness_runs import BM25, HYBRID, RERANKER, System
 from benchmarks.effectiveness_tables import MEASURES, differences_table, means_table
+from hypserini.demo import recipe
 
 ACTIONS = ("read", "sort", "merge", "count", "write", "search", "score", "delete", "copy")
 THINGS = ("table", "graph", "query", "vector", "matrix", "index", "stream", "column")
@@ -87,6 +88,28 @@ def test_every_model_in_every_role_as_trec_eval_sees_it(
     against = [row for row in cells(made) if len(row) == 6 and row[0] != "role"]
     assert [row[:3] for row in against] == [
         [role, "hypencoder-2", "bi-encoder"] for role in ("first stage", "reranker", "hybrid")
+    ]
+
+
+def test_small_versions_that_are_there_are_compared_and_not_trained_again(
+    packages: Path,
+    tmp_path: Path,
+    tiny_model: Path,
+    other_model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = [*recipe.MODELS, *(f"{name}-mined" for name in recipe.MODELS)]
+    for name in names:
+        model = other_model if name.startswith("bi-encoder") else tiny_model
+        shutil.copytree(model, tmp_path / "small" / name)
+    flags = ["--models-folder", tmp_path, "--packages", packages, "--topics", 10, "--quiet"]
+    assert main([*map(str, flags), "--device", "cpu"]) == 0
+    rows = [row for row in cells(capsys.readouterr().out) if row[0] == "first stage"]
+    assert [row[1] for row in rows if len(row) == 5] == ["BM25", *names]
+    assert [(row[1], row[2]) for row in rows if len(row) == 6] == [
+        (f"hypencoder-{blocks}{mined}", f"bi-encoder{mined}")
+        for mined in ("", "-mined")
+        for blocks in (2, 4, 6)
     ]
 
 
