@@ -58,13 +58,13 @@ def test_the_best_model_is_kept_and_loaded(settings: Settings, beir: Path, tmp_p
         "load_best_model_at_end": True,
         "logging_steps": 4,
         # It gets better and better; so that the kept model is not simply the last, less is more.
-        "learning_rate": 0.02,
+        "learning_rate": 0.004,
         "greater_is_better": False,
     }
     folder = train(parse_config(config), progress=False)
     figures = {e["step"]: e["eval_nDCG@10"] for e in _history(folder) if "eval_nDCG@10" in e}
     assert sorted(figures) == [4, 8, 12, 16]
-    assert figures[16] > figures[4]
+    assert figures[16] > figures[4] + 0.05, figures
     assert all("eval_RR@10" in e for e in _history(folder) if "eval_nDCG@10" in e)
     best = min(figures.values())
     task = read_retrieval_set(beir)
