@@ -112,7 +112,9 @@ def run(args: argparse.Namespace) -> None:
         print()
         for text in section(test_set.title, scores, topics=topics, reranked=args.reranked):
             print(text)
-        print(f"\nThe runs are in {test_set.folder / 'runs'}.", flush=True)
+        print("\nThe same from the files:")
+        command = f"python -m hypserini.evaluate --qrels {test_set.qrels.name}"
+        print(f"`{command} --run {test_set.runs}/*.txt`", flush=True)
 
 
 def held_out(args: argparse.Namespace, folder: Path) -> TestSet:

@@ -80,6 +80,11 @@ class TestSet:
     texts: list[str]
     qrels: Qrels
 
+    @property
+    def runs(self) -> Path:
+        """The folder of the runs."""
+        return self.folder / "runs"
+
     @classmethod
     def read(cls, title: str, folder: Path, collection: Path, topics: Path, qrels: Path) -> TestSet:
         """Of files.
@@ -106,11 +111,15 @@ class TestSet:
 def rank_all(test_set: TestSet, models: Mapping[str, str], how: How) -> dict[System, Path]:
     """Rank with BM25 and with each model in each role; the run files, BM25's first.
 
+    Runs of an earlier comparison are removed: they may be of other topics or documents.
+
     Args:
         test_set: what is searched.
         models: folders or names of models by the names to give them.
         how: how the models are run.
     """
+    for earlier in test_set.runs.glob("*.txt"):
+        earlier.unlink()
     words: list[Hits] | None = None
     runs: dict[System, Path] = {}
     for name, path in models.items():
@@ -177,7 +186,7 @@ def _rank(
 
 
 def _write(test_set: TestSet, system: System, rankings: Iterable[Hits]) -> Path:
-    path = test_set.folder / "runs" / f"{system.file_name}.txt"
+    path = test_set.runs / f"{system.file_name}.txt"
     with write_run(path, tag=system.file_name) as writer:
         for qid, hits in zip(test_set.qids, rankings, strict=True):
             writer.write(qid, hits[:HITS])

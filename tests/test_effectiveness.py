@@ -120,8 +120,13 @@ def test_an_index_is_used_again_for_the_same_model_and_collection_only(
     flags = ["--models-folder", tmp_path / "small", "--packages", packages, "--topics", 10]
     flags += ["--also", f"made={given}", "--device", "cpu", "--quiet"]
 
+    stale = folder / "also/made/runs/another.first-stage.txt"
+
     def built(model: Path) -> list[int]:
+        stale.parent.mkdir(parents=True, exist_ok=True)
+        stale.write_text("1 Q0 doc0001 1 0.5 of-other-topics\n")
         assert main([*map(str, flags), "--models", f"one={model}"]) == 0
+        assert not stale.exists()
         indexes = [folder / "held-out/index.one", folder / "also/made/index.one"]
         return [index.stat().st_ino for index in indexes]
 
