@@ -113,8 +113,8 @@ def run(args: argparse.Namespace) -> None:
         for text in section(test_set.title, scores, topics=topics, reranked=args.reranked):
             print(text)
         print("\nThe same from the files:")
-        command = f"python -m hypserini.evaluate --qrels {test_set.qrels.name}"
-        print(f"`{command} --run {test_set.runs}/*.txt`", flush=True)
+        command = f"python -m hypserini.evaluate --measures {' '.join(map(str, MEASURES))}"
+        print(f"`{command} --qrels {test_set.qrels.name} --run {test_set.runs}/*.txt`", flush=True)
 
 
 def held_out(args: argparse.Namespace, folder: Path) -> TestSet:
