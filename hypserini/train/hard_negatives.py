@@ -12,8 +12,8 @@ from hypserini import jvm
 from hypserini.errors import TrainingError
 from hypserini.index.stored_text import StoredTexts
 from hypserini.search.ranking import Hit, Hits
-from hypserini.train.finders import Finder
 from hypserini.train.example_lines import Example
+from hypserini.train.finders import Finder
 from hypserini.train.mining_tasks import Task
 
 TOO_FEW = ("keep", "drop", "random")
