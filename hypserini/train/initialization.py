@@ -13,7 +13,7 @@ OFFSET = 1.0
 """Added before each relu, so that at first nearly nothing falls below zero and it is linear."""
 
 OUTPUT_GAIN = 0.09
-"""Over the number of hidden blocks: gives the first scores a spread of about 3, whatever the depth."""
+"""Over the number of hidden blocks: gives the first scores a spread of about 3 at any depth."""
 
 VECTOR_SCALE = 0.3
 """The length of the vectors behind inserted layers: short beside the q-net's normalised ones."""
