@@ -117,15 +117,16 @@ public abstract class Candidates implements Closeable {
 
   /** Ranks the best documents of a query; returns their docids as {@link Texts}. */
   public final byte[] hits(int query) throws IOException {
-    return Texts.pack(Arrays.asList(rank(query)));
+    rank(query);
+    return Texts.pack(Arrays.asList(docids.of(hitDocs)));
   }
 
-  /** Ranks the best documents of a query; returns their docids. */
-  protected final BytesRef[] rank(int query) throws IOException {
+  /** Ranks the best documents of a query; looks up no docid but those of equal scores. */
+  protected final void rank(int query) throws IOException {
     int size = best[query].size();
     hitDocs = new int[size];
     hitScores = new float[size];
-    return best[query].ranked(hitDocs, hitScores);
+    best[query].ranked(hitDocs, hitScores);
   }
 
   /** The documents of the last {@link #hits}, best first. */

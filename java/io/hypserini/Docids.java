@@ -1,6 +1,7 @@
 package io.hypserini;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import org.apache.lucene.index.BinaryDocValues;
@@ -22,6 +23,18 @@ final class Docids {
   Docids(List<LeafReaderContext> leaves) {
     this.leaves = leaves;
     this.open = new BinaryDocValues[leaves.size()];
+  }
+
+  /** The docids of documents in any order; they are looked up in that of the index. */
+  BytesRef[] of(int[] docs) throws IOException {
+    long[] forwards = new long[docs.length];
+    Arrays.setAll(forwards, i -> (long) docs[i] << 32 | i);
+    Arrays.sort(forwards);
+    BytesRef[] docids = new BytesRef[docs.length];
+    for (long one : forwards) {
+      docids[(int) one] = of((int) (one >>> 32));
+    }
+    return docids;
   }
 
   /** Returns a copy of its own. */

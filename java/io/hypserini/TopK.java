@@ -2,9 +2,8 @@ package io.hypserini;
 
 import java.io.IOException;
 import java.util.Arrays;
-import java.util.Comparator;
-import java.util.stream.IntStream;
 import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.NumericUtils;
 
 /**
  * The best k documents of one query: by score, descending, and at equal scores by docid, ascending.
@@ -63,35 +62,48 @@ final class TopK {
 
   /** The best few documents; at equal scores those that come first in the index. */
   int[] best(int few) {
-    int[] order =
-        order(
-            (a, b) -> scores[a] == scores[b] ? Integer.compare(docs[a], docs[b])
-                : Float.compare(scores[b], scores[a]));
-    return Arrays.stream(order).limit(few).map(i -> docs[i]).toArray();
+    long[] keys = new long[size];
+    Arrays.setAll(keys, i -> (long) descending(scores[i]) << 32 | docs[i]);
+    Arrays.sort(keys);
+    return Arrays.stream(keys).limit(few).mapToInt(key -> (int) key).toArray();
   }
 
-  /**
-   * Writes out documents and scores, best first, and returns the docids. The heap stays as it is.
-   */
-  BytesRef[] ranked(int[] docsOut, float[] scoresOut) throws IOException {
-    for (int i : order((a, b) -> Integer.compare(docs[a], docs[b]))) {
-      name(i);
+  /** Writes out documents and scores, best first. The heap stays as it is. */
+  void ranked(int[] docsOut, float[] scoresOut) throws IOException {
+    long[] keys = new long[size];
+    Arrays.setAll(keys, i -> (long) descending(scores[i]) << 32 | i);
+    Arrays.sort(keys);
+    for (int from = 0, to; from < size; from = to) {
+      to = from + 1;
+      while (to < size && keys[to] >> 32 == keys[from] >> 32) {
+        to++;
+      }
+      if (to - from > 1) {
+        sortByName(keys, from, to);
+      }
     }
-    int[] order =
-        order(
-            (a, b) -> scores[a] == scores[b] ? names[a].compareTo(names[b])
-                : Float.compare(scores[b], scores[a]));
-    BytesRef[] ranked = new BytesRef[size];
-    for (int i = 0; i < size; i++) {
-      docsOut[i] = docs[order[i]];
-      scoresOut[i] = scores[order[i]];
-      ranked[i] = names[order[i]];
+    for (int rank = 0; rank < size; rank++) {
+      docsOut[rank] = docs[(int) keys[rank]];
+      scoresOut[rank] = scores[(int) keys[rank]];
     }
-    return ranked;
   }
 
-  private int[] order(Comparator<Integer> by) {
-    return IntStream.range(0, size).boxed().sorted(by).mapToInt(Integer::intValue).toArray();
+  private void sortByName(long[] keys, int from, int to) throws IOException {
+    Integer[] tied = new Integer[to - from];
+    Arrays.setAll(tied, i -> (int) keys[from + i]);
+    Arrays.sort(tied, (a, b) -> Integer.compare(docs[a], docs[b])); // looked up forwards
+    for (int entry : tied) {
+      name(entry);
+    }
+    Arrays.sort(tied, (a, b) -> names[a].compareTo(names[b]));
+    for (int i = 0; i < tied.length; i++) {
+      keys[from + i] = tied[i];
+    }
+  }
+
+  /** A number that falls as the score rises, and is equal for equal scores. */
+  private static int descending(float score) {
+    return ~NumericUtils.floatToSortableInt(score + 0.0f); // -0 becomes 0
   }
 
   private BytesRef name(int i) throws IOException {
