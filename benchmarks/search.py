@@ -48,6 +48,7 @@ class Measured:
     q_nets: str
     depth: int
     method: str
+    setting: str
     overlap: float
     own: float
     evaluations: float
@@ -55,22 +56,20 @@ class Measured:
     ndcg: float
 
 
-def methods(k: int) -> list[tuple[str, str, object]]:
-    """Name, mode and options of what is compared with exhaustive search, a curve a method."""
+def methods(k: int) -> list[tuple[str, str, str, object]]:
+    """Name, setting, mode and options of what is compared with exhaustive search."""
     plan = TangentOptions().follow(k)
-    found: list[tuple[str, str, object]] = [
-        ("tangent", "tangent", TangentOptions()),
-        ("tangent", "tangent", TangentOptions(ef=plan.fetch)),
-        ("tangent", "tangent", TangentOptions(ef=2 * plan.ef)),
-        ("tangent", "tangent", TangentOptions(ef=8 * plan.ef)),
-    ]
+    found: list[tuple[str, str, str, object]] = [("tangent", "defaults", "tangent", None)]
+    for ef in (plan.fetch, 2 * plan.ef, 8 * plan.ef):
+        found.append(("tangent", f"ef {ef}", "tangent", TangentOptions(ef=ef)))
     for entries in (100, 1000, 4000):
         paper = GraphOptions("random", entries, 64, 16, frontier="new")
-        found.append(("paper's walk, random entries", "graph", paper))
+        found.append(("paper's walk, random entries", f"{entries} entries", "graph", paper))
     for entry in ("random", "layer", "bm25", "tangent"):
         for candidates in (max(8, k // 8), max(32, k // 2)):
             options = GraphOptions(entry, ncandidates=candidates)
-            found.append((f"graph walk, {entry} entries", "graph", options))
+            setting = f"{candidates} a step"
+            found.append((f"graph walk, {entry} entries", setting, "graph", options))
     return found
 
 
@@ -117,6 +116,7 @@ def measure(
 
         def add(
             method: str,
+            setting: str,
             found: dict[str, Hits],
             milliseconds: float,
             own: float | None = None,
@@ -126,16 +126,16 @@ def measure(
             overlap = loss_at(found, exact, k).overlap  # noqa: B023
             results.append(
                 Measured(
-                    *(count, name, k, method, overlap, overlap if own is None else own),
+                    *(count, name, k, method, setting, overlap, overlap if own is None else own),
                     *(evaluations, milliseconds, ndcg(found, data)),
                 )
             )
             return results[-1]
 
-        add("exhaustive", exact, exact_ms)
+        add("exhaustive", "", exact, exact_ms)
         approximate = [
-            add(method, *rank(index, data, queries, k, mode, options))
-            for method, mode, options in methods(k)
+            add(method, setting, *rank(index, data, queries, k, mode, options))
+            for method, setting, mode, options in methods(k)
         ]
         mean = torch.from_numpy(index.mean_vector).unsqueeze(0)
         directions = torch.cat([q.gradient(mean) for q in queries])[:, 0].numpy()
@@ -147,8 +147,8 @@ def measure(
                 own = loss_at(found, best, k).overlap
                 good = own >= approximate[0].own
                 if ef == k or good or ef == 64 * k:
-                    method = f"dot product, {baseline.name}"
-                    add(f"{method}, ef {ef}" if baseline.approximate else method, found, ms, own)
+                    setting = f"ef {ef}" if baseline.approximate else ""
+                    add(f"dot product, {baseline.name}", setting, found, ms, own)
                 if good or not baseline.approximate:
                     break
     return results
@@ -191,6 +191,7 @@ def show(results: Sequence[Measured]) -> None:
             f"{documents:,} documents, {q_nets} q-nets, k = {depth}",
             [
                 "method",
+                "setting",
                 f"overlap@{depth}",
                 "own overlap",
                 "evaluations",
@@ -201,6 +202,7 @@ def show(results: Sequence[Measured]) -> None:
             [
                 [
                     r.method,
+                    r.setting,
                     f"{r.overlap:.3f}",
                     f"{r.own:.3f}",
                     f"{r.evaluations:,.0f}",

@@ -50,11 +50,11 @@ def draw(results: Sequence[Measured], picture: Path) -> None:
 
 
 def _curves(axis: Any, group: Sequence[Measured], what: str, label: str) -> None:
-    for number, method in enumerate(dict.fromkeys(map(_curve, group))):
+    for number, method in enumerate(dict.fromkeys(r.method for r in group)):
         points = sorted(
             (getattr(r, what), r.overlap)
             for r in group
-            if _curve(r) == method and getattr(r, what) > 0
+            if r.method == method and getattr(r, what) > 0
         )
         if points:
             style = "o--" if method.startswith("dot product") else "o-"
@@ -64,13 +64,8 @@ def _curves(axis: Any, group: Sequence[Measured], what: str, label: str) -> None
     axis.grid(alpha=0.3)
 
 
-def _curve(result: Measured) -> str:
-    """What a point belongs to: its method, whatever `ef` it was searched with."""
-    return result.method.partition(", ef ")[0]
-
-
 def _growth(axis: Any, group: Sequence[Measured], sizes: Sequence[int]) -> None:
-    first = {r.documents: r for r in reversed(group) if r.method == "tangent"}
+    first = {r.documents: r for r in group if r.method == "tangent" and r.setting == "defaults"}
     points = [first[size] for size in sizes if size in first]
     axis.plot([r.documents for r in points], [r.overlap for r in points], "o-")
     for r in points:
