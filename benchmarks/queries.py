@@ -1,8 +1,8 @@
 """A whole query, from its text to its hits: a Hypencoder against a bi-encoder, step by step.
 
 Both go through the same pipeline over the same index: the transformer reads the query, tangent
-search finds the best documents. The bi-encoder's q-net is one vector, the first token's state; the
-Hypencoder's is what its hypernetwork makes of the states of all tokens.
+search finds the best documents. The bi-encoder's q-net is one vector, the states pooled as those of
+documents are; the Hypencoder's is what its hypernetwork makes of them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hypserini.encode import QueryEncoder
 from hypserini.index.reader import Index
 from hypserini.modeling import QNet, QNetConfig
 from hypserini.modeling.hypernetwork import Hypernetwork
+from hypserini.modeling.pooling import pool
 from hypserini.search.batch import QueryBatch
 from hypserini.search.scorer import QNetScorer
 from hypserini.search.tangent import TangentOptions, search_by_tangents
@@ -84,7 +85,11 @@ def _time(
             search_by_tangents(index, batch, k, QNetScorer(q_net), options)
 
     vector = QNetConfig(vector_dimensions=(model.dim, 1))
-    vectors = [QNet(vector, [state[:, 0].unsqueeze(-1)], []) for state in states]
+    pooled = [
+        pool(state, one["attention_mask"], model.pooling)
+        for state, one in zip(states, inputs, strict=True)
+    ]
+    vectors = [QNet(vector, [one.unsqueeze(-1)], []) for one in pooled]
     q_nets = produce()
     return best_of(
         rounds,
