@@ -344,6 +344,11 @@ class LuceneHypencoderSearcher:
                 f"search with the model that the index was encoded with{self._made_with()}."
             )
         if self.metadata and self.metadata.fingerprint != model.fingerprint:
+            if self.metadata.model == model.name:
+                raise IndexingError(
+                    f"the index {self.index.path} was encoded by other weights of {model.name} "
+                    f"than those of today: index again with --overwrite, or search with the old."
+                )
             raise IndexingError(
                 f"the index {self.index.path} was encoded by {self.metadata.model} and not by "
                 f"{model.name}: search with {self.metadata.model}, or index with {model.name}."

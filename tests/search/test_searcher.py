@@ -13,6 +13,7 @@ from conftest import make_model
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import DocumentEncoder, QueryEncoder
 from hypserini.errors import IndexingError
+from hypserini.index.build import build_index
 from hypserini.index.writer import IndexWriter
 
 TOLERANCE = 1e-5
@@ -152,6 +153,15 @@ def test_a_query_of_nan_weights_is_named(index: Path, encoded) -> None:
     with LuceneHypencoderSearcher(index, model, device="cpu") as searcher:
         with pytest.raises(Exception, match="q-tree"):
             searcher.batch_search([q_nets[0], q_nets[1]], ["q-graph", "q-tree"])
+
+
+def test_a_model_that_was_trained_on_is_refused(tmp_path: Path, collection: Path) -> None:
+    folder = make_model(tmp_path / "model")
+    build_index(collection, tmp_path / "index", str(folder), progress=False)
+    make_model(folder, seed=1)
+    with LuceneHypencoderSearcher(tmp_path / "index", str(folder), device="cpu") as searcher:
+        with pytest.raises(IndexingError, match="encoded by other weights of"):
+            searcher.search("graph")
 
 
 def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
