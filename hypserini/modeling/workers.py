@@ -12,6 +12,9 @@ import torch
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
+# Threads within `one_thread`, and how many torch used before.
+_alone = 0
+_before = 1
 
 
 def run_apart(tasks: Sequence[Callable[[], None]]) -> None:
@@ -35,13 +38,24 @@ def run_apart(tasks: Sequence[Callable[[], None]]) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on the calling thread alone: for products so small that sharing them costs more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Compute on the calling thread alone: for products so small that sharing them costs more.
+
+    How many threads torch uses is also a setting of threads to come. So the first of several
+    threads that are in here at once remembers what it was, and each puts that back.
+    """
+    global _alone, _before
+    with _lock:
+        present = torch.get_num_threads()  # asked later, a new thread would take over another's
+        if not _alone:
+            _before = present
+        _alone += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        with _lock:
+            _alone -= 1
+            torch.set_num_threads(_before)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
@@ -67,9 +81,10 @@ def _settle(ready: threading.Barrier) -> None:
 
 def _forget() -> None:
     # A forked child has none of its parent's threads, and perhaps a lock that nobody holds.
-    global _lock
+    global _lock, _alone
     _pools.clear()
     _lock = threading.Lock()
+    _alone = 0
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,8 +11,6 @@ from hypserini.search.bm25 import Bm25, Bm25Options
 from hypserini.search.ranking import Hits
 from hypserini.search.searcher import LuceneHypencoderSearcher
 
-MODES = ("bm25", "auto", "exhaustive", "tangent", "graph")
-
 
 class Finder(Protocol):
     """Finds documents for queries.
