@@ -17,10 +17,10 @@ from benchmarks.effectiveness_tables import MEASURES, MINED, section
 from benchmarks.machine import describe
 from hypserini import cli
 from hypserini.demo import recipe, train_small
-from hypserini.demo.collection import DEFAULT_DOCUMENTS, make_collection
 from hypserini.errors import HypseriniError
 from hypserini.evaluate import evaluate
-from hypserini.search.runs import read_run
+from hypserini.formats.runs import read_run
+from hypserini.pydocs.collection import DEFAULT_DOCUMENTS, make_collection
 
 
 def build_parser() -> argparse.ArgumentParser:

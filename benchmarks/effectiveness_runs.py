@@ -13,16 +13,16 @@ from tqdm import tqdm
 
 from hypserini.errors import CollectionError, TopicsError
 from hypserini.evaluate import Qrels, load_qrels
+from hypserini.formats.runs import write_run
+from hypserini.formats.topics import load_topics
 from hypserini.index.build import IndexOptions, build_index
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.modeling import DualEncoder, load_model
 from hypserini.search import Hits, LuceneHypencoderSearcher
 from hypserini.search.bm25 import Bm25
+from hypserini.search.command.stages import FUSED_TOGETHER
 from hypserini.search.hybrid import HybridOptions, fuse
-from hypserini.search.runs import write_run
-from hypserini.search.stages import FUSED_TOGETHER
-from hypserini.search.topics import load_topics
 
 logger = logging.getLogger(__name__)
 

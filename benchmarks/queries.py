@@ -20,9 +20,8 @@ from hypserini.index.reader import Index
 from hypserini.modeling import QNet, QNetConfig
 from hypserini.modeling.hypernetwork import Hypernetwork
 from hypserini.modeling.pooling import pool
-from hypserini.search.batch import QueryBatch
-from hypserini.search.scorer import QNetScorer
-from hypserini.search.tangent import TangentOptions, search_by_tangents
+from hypserini.search.modes.tangent import TangentOptions, search_by_tangents
+from hypserini.search.scorer import QNetScorer, QueryBatch
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -19,11 +19,10 @@ from benchmarks.exhaustive import random_q_net, write_index
 from benchmarks.machine import best_of, table
 from hypserini.index.reader import Index
 from hypserini.modeling import QNet
-from hypserini.search.batch import QueryBatch
-from hypserini.search.first_stage import GivenRankings
+from hypserini.search.modes.first_stage import GivenRankings
+from hypserini.search.modes.rerank import RerankOptions, rerank
 from hypserini.search.ranking import Hits
-from hypserini.search.rerank import RerankOptions, rerank
-from hypserini.search.scorer import QNetScorer
+from hypserini.search.scorer import QNetScorer, QueryBatch
 
 
 def bare_products(q_net: QNet, documents: int) -> None:

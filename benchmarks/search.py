@@ -24,13 +24,12 @@ from benchmarks.search_baselines import DotProduct, dot_product_baselines
 from benchmarks.search_data import Collection, load_data, write_index
 from hypserini.index.reader import Index
 from hypserini.modeling import QNet
-from hypserini.search.batch import QueryBatch
 from hypserini.search.costs import loss_at
-from hypserini.search.graph import GraphOptions
-from hypserini.search.modes import mode_named
+from hypserini.search.modes.graph import GraphOptions
+from hypserini.search.modes.table import mode_named
+from hypserini.search.modes.tangent import TangentOptions
 from hypserini.search.ranking import Cost, Hit, Hits
-from hypserini.search.scorer import QNetScorer
-from hypserini.search.tangent import TangentOptions
+from hypserini.search.scorer import QNetScorer, QueryBatch
 
 DEPTHS = (10, 100, 1000)
 WARM_UP = 3
@@ -137,7 +136,7 @@ def measure(
             add(method, setting, *rank(index, data, queries, k, mode, options))
             for method, setting, mode, options in methods(k)
         ]
-        mean = torch.from_numpy(index.mean_vector).unsqueeze(0)
+        mean = torch.from_numpy(index.some_vectors).mean(0, keepdim=True)
         directions = torch.cat([q.gradient(mean) for q in queries])[:, 0].numpy()
         best = _exact_dots(data, directions.astype(np.float32), count, k)
         for baseline in baselines:

@@ -11,13 +11,13 @@ import numpy as np
 from benchmarks.exhaustive import random_q_net
 from hypserini import load_model
 from hypserini.defaults import BUNDLED_MODEL
-from hypserini.demo.collection import make_collection
 from hypserini.encode import DocumentEncoder, QueryEncoder
-from hypserini.index.collection import read_collection
+from hypserini.formats.collection import read_collection
+from hypserini.formats.topics import load_topics
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
 from hypserini.modeling import DualEncoder, QNet
-from hypserini.search.topics import load_topics
+from hypserini.pydocs.collection import make_collection
 
 MOST = 10**9
 AT_ONCE = 4096

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 
 from benchmarks import scoring_memory
 from benchmarks.machine import best_of, table
-from hypserini.train.arguments import training_arguments
-from hypserini.train.config import TrainingConfig, parse_config
-from hypserini.train.tokenizer import train_wordpiece
+from hypserini.demo.tokenizer import train_wordpiece
+from hypserini.train.recipe.arguments import training_arguments
+from hypserini.train.recipe.config import TrainingConfig, parse_config
 from hypserini.train.trainer import make_trainer
 
 VOCABULARY = 2000

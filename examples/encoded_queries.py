@@ -7,7 +7,7 @@ import sys
 
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import QueryEncoder, SavedQNets, save_q_nets
-from hypserini.search.topics import load_topics
+from hypserini.formats.topics import load_topics
 
 index, topics_file, folder = sys.argv[1:]
 topics = load_topics(topics_file)

@@ -6,8 +6,8 @@ python examples/rerank_run.py indexes/mine topics.tsv runs/bm25.txt runs/reranke
 import sys
 
 from hypserini import LuceneHypencoderSearcher
-from hypserini.search.runs import read_run, write_run
-from hypserini.search.topics import load_topics
+from hypserini.formats.runs import read_run, write_run
+from hypserini.formats.topics import load_topics
 
 index, topics_file, run_file, output = sys.argv[1:]
 topics = load_topics(topics_file)

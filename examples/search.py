@@ -6,8 +6,8 @@ python examples/search.py indexes/mine topics.tsv runs/mine.txt
 import sys
 
 from hypserini import LuceneHypencoderSearcher
-from hypserini.search.runs import write_run
-from hypserini.search.topics import load_topics
+from hypserini.formats.runs import write_run
+from hypserini.formats.topics import load_topics
 
 index, topics_file, output = sys.argv[1:]
 topics = load_topics(topics_file)

@@ -14,6 +14,7 @@ BUNDLED_MODEL = "hypserini-small"
 INDEX_ROOT_VARIABLE = "HYPSERINI_INDEXES"
 INDEX_VARIABLE = "HYPSERINI_INDEX"
 MODEL_VARIABLE = "HYPSERINI_MODEL"
+CACHE_VARIABLE = "HYPSERINI_CACHE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +79,8 @@ def default_index(collection: KnownCollection, model: str | None = None) -> Path
 def default_model(collection: KnownCollection | None = None) -> str:
     """The model to index a collection with: `$HYPSERINI_MODEL`, the collection's, the bundled."""
     return os.environ.get(MODEL_VARIABLE) or (collection.model if collection else BUNDLED_MODEL)
+
+
+def cache_folder() -> Path:
+    """Where what is made once is kept: `$HYPSERINI_CACHE`, or `~/.cache/hypserini`."""
+    return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/hypserini").expanduser()

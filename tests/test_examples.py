@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hypserini.formats.runs import read_run, write_run
 from hypserini.search.bm25 import Bm25
-from hypserini.search.runs import read_run, write_run
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 RUN_ELSEWHERE = {"rerank_bm25.py"}  # imports Pyserini's searchers: see search/test_pyserini.py

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypserini import jar
 from hypserini.errors import IndexingError
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
+from hypserini.jvm import jar
 
 TESTS = Path(__file__).resolve().parent
 OTHER_JAR = os.environ.get("HYPSERINI_LUCENE10_JAR_DIR")
@@ -55,7 +55,7 @@ SEARCH = """
 import sys, torch
 from hypserini import jvm
 from hypserini.index.reader import Index
-from hypserini.search.candidates import Scan
+from hypserini.search.modes.exhaustive import Scan
 assert jvm.lucene_version().startswith("10.")
 with Index(sys.argv[1]) as index, Scan(index, 1, k=100) as scan:
     while n := scan.next():

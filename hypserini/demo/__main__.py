@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypserini import cli, defaults
-from hypserini.demo.collection import DEFAULT_DOCUMENTS, DEFAULT_FOLDER, DemoFiles, make_collection
+from hypserini.pydocs.collection import (
+    DEFAULT_DOCUMENTS,
+    DEFAULT_FOLDER,
+    DemoFiles,
+    make_collection,
+)
 
 if TYPE_CHECKING:
     from hypserini.search import LuceneHypencoderSearcher
@@ -151,9 +156,9 @@ def _end(docid: str, width: int) -> str:
 def _evaluate(files: DemoFiles, name: str, searcher: LuceneHypencoderSearcher, bm25: Bm25) -> str:
     """Run the held-out topics with both and their fusion; keep the runs, return the table."""
     from hypserini.evaluate import evaluate, load_qrels, mean
+    from hypserini.formats.runs import write_run
+    from hypserini.formats.topics import load_topics
     from hypserini.search.hybrid import HybridOptions, fuse
-    from hypserini.search.runs import write_run
-    from hypserini.search.topics import load_topics
 
     topics = load_topics(files.topics).items
     qrels = load_qrels(files.qrels)

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from hypserini import cli
 from hypserini.demo import recipe
 from hypserini.errors import TrainingError
-from hypserini.files import atomic_output
+from hypserini.formats.output import atomic_output
 
 if TYPE_CHECKING:
-    from hypserini.demo.docstrings import Docstring
+    from hypserini.pydocs.docstrings import Docstring
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def small_folder(folder: Path, name: str) -> Path:
 
 def train_stage(name: str, config: dict[str, Any], folder: Path, *, progress: bool) -> None:
     """Train one stage unless its model is there."""
-    from hypserini.train.config import parse_config
+    from hypserini.train.recipe.config import parse_config
     from hypserini.train.trainer import train
 
     small = small_folder(folder, name)
@@ -112,14 +112,14 @@ def make_data(args: argparse.Namespace) -> tuple[Path, Path]:
 
     The pairs of a training of other length are others: give it a folder of its own.
     """
-    from hypserini.demo.docstrings import default_roots, read_docstrings, write_collection
+    from hypserini.demo.tokenizer import train_wordpiece
     from hypserini.demo.training_pairs import (
         make_pairs,
         one_per_summary,
         without_leaks,
         write_training_data,
     )
-    from hypserini.train.tokenizer import train_wordpiece
+    from hypserini.pydocs.docstrings import default_roots, read_docstrings, write_collection
 
     folder: Path = args.folder
     stages = {
@@ -148,8 +148,8 @@ def make_data(args: argparse.Namespace) -> tuple[Path, Path]:
 
 def write_validation(docstrings: Sequence[Docstring], folder: Path) -> None:
     """Write known-item topics of the validation packages, and documents around them."""
-    from hypserini.demo.docstrings import write_collection
-    from hypserini.demo.known_item import (
+    from hypserini.pydocs.docstrings import write_collection
+    from hypserini.pydocs.known_item import (
         VALIDATION,
         draw,
         is_held_out,

@@ -15,9 +15,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hypserini.demo.docstrings import Docstring, name_in_words, plain
-from hypserini.demo.known_item import VALIDATION, is_held_out
-from hypserini.files import atomic_output
+from hypserini.formats.output import atomic_output
+from hypserini.pydocs.docstrings import Docstring, name_in_words, plain
+from hypserini.pydocs.known_item import VALIDATION, is_held_out
 
 MINIMUM_REST_WORDS = 8
 NEIGHBOURS = 16

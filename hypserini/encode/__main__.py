@@ -64,8 +64,8 @@ def encode_documents(args: argparse.Namespace) -> None:
             f"--shard-id {args.shard_id} is not among --shard-num {args.shard_num}: it counts from"
             " 0."
         )
-    from hypserini.files import check_new_folder
-    from hypserini.index.collection import Collection
+    from hypserini.formats.collection import Collection
+    from hypserini.formats.output import check_new_folder
 
     check_new_folder(args.output)
     collection = Collection(args.collection, fields=args.fields)
@@ -97,8 +97,8 @@ def encode_documents(args: argparse.Namespace) -> None:
 
 def encode_topics(args: argparse.Namespace) -> None:
     """Encode topics into a folder of q-nets."""
-    from hypserini.files import check_new_folder
-    from hypserini.search.topics import load_topics
+    from hypserini.formats.output import check_new_folder
+    from hypserini.formats.topics import load_topics
 
     check_new_folder(args.output)
     topics = load_topics(args.topics)

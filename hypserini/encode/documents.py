@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from tqdm import tqdm
 
 from hypserini.encode.encoders import DocumentEncoder
-from hypserini.encode.vector_files import Manifest, write_vectors
 from hypserini.errors import CollectionError, ModelError
+from hypserini.formats.vector_writers import Manifest, write_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

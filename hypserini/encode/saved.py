@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from hypserini.errors import ModelError, TopicsError
-from hypserini.files import atomic_folder
-from hypserini.modeling import QNet, QNetConfig
+from hypserini.formats.output import atomic_folder
+from hypserini.modeling import QNet, QNetConfig, q_net_config
 
 INDEX_FILE = "q_nets.json"
 FORMAT = 1
@@ -84,7 +84,7 @@ class SavedQNets:
                     f"reads {FORMAT}: encode the topics again."
                 )
             self.metadata: dict[str, str] = index["metadata"]
-            self.config = QNetConfig.from_dict(index["q_net"])
+            self.config = q_net_config(index["q_net"])
             self._place = {
                 qid: (file["file"], row)
                 for file in index["files"]

@@ -1,8 +1,8 @@
 """Evaluation: measures over runs and judgements, and paired tests between runs."""
 
 from hypserini.evaluate.measures import Measure, evaluate, mean, parse_measure
-from hypserini.evaluate.qrels import Qrels, load_qrels
 from hypserini.evaluate.significance import compare, holm, paired_t_test
+from hypserini.formats.qrels import Qrels, load_qrels
 
 __all__ = [
     "Measure",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from hypserini import cli
-from hypserini.files import atomic_output, check_writable
+from hypserini.formats.output import atomic_output, check_writable
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -56,7 +56,7 @@ def evaluate(args: argparse.Namespace) -> None:
     """Run the command."""
     from hypserini.evaluate import report as reports
     from hypserini.evaluate.measures import parse_measure
-    from hypserini.evaluate.qrels import load_qrels
+    from hypserini.formats.qrels import load_qrels
 
     measures = [parse_measure(each) for each in args.measures]
     if args.per_query not in (None, "-"):

@@ -11,8 +11,8 @@ from difflib import get_close_matches
 import numpy as np
 
 from hypserini.errors import MeasureError, RunError
-from hypserini.evaluate.qrels import Qrels
-from hypserini.search.runs import Run
+from hypserini.formats.qrels import Qrels
+from hypserini.formats.runs import Run
 
 # Our name -> trec_eval's without and with a cutoff (None: there is none).
 _TREC_NAMES: dict[str, tuple[str | None, str | None]] = {

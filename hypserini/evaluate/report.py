@@ -10,9 +10,9 @@ from typing import Any
 
 from hypserini.errors import RunError
 from hypserini.evaluate.measures import Measure, Scores, default_measures, evaluate, mean
-from hypserini.evaluate.qrels import Qrels
 from hypserini.evaluate.significance import Comparison, compare
-from hypserini.search.runs import read_run
+from hypserini.formats.qrels import Qrels
+from hypserini.formats.runs import read_run
 
 logger = logging.getLogger(__name__)
 

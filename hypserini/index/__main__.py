@@ -165,7 +165,7 @@ def _locate(args: argparse.Namespace, known: defaults.KnownCollection | None) ->
     if args.collection_path:
         return args.collection_path
     if known is defaults.DEMO_COLLECTION:
-        from hypserini.demo.collection import ensure_collection
+        from hypserini.pydocs.collection import ensure_collection
 
         return str(ensure_collection())
     return args.collection

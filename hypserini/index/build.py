@@ -21,11 +21,11 @@ import numpy as np
 from tqdm import tqdm
 
 from hypserini.errors import CollectionError, IndexingError, ModelError
-from hypserini.index.collection import Collection, Document
+from hypserini.formats.collection import Collection, Document
 from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
 from hypserini.index.place import IndexPlace
 from hypserini.index.writer import DuplicateDocid, IndexWriter
-from hypserini.threads import detached
+from hypserini.jvm.threads import detached
 
 if TYPE_CHECKING:
     from hypserini.encode import DocumentEncoder
@@ -218,7 +218,7 @@ def _fill(
                 [document.contents for document in chunk],
                 [document.raw for document in chunk],
             )
-            metadata.add(vectors)
+            metadata.consumed += len(chunk)
             metadata.empty += sum(not document.contents.strip() for document in chunk)
             metadata.truncated = truncated_before + encoder.truncated
             bar.total = _expected_documents(collection, metadata.consumed)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hypserini.encode.vector_files import Manifest
-from hypserini.encode.vector_readers import VectorBlock, VectorSource
 from hypserini.errors import CollectionError, IndexingError
+from hypserini.formats.vector_readers import VectorBlock, VectorSource
+from hypserini.formats.vector_writers import Manifest
 from hypserini.index.build import IndexOptions, resumed_metadata
 from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
 from hypserini.index.place import IndexPlace
@@ -164,7 +164,7 @@ def _write(
                 )
             writer.add(block.docids, block.vectors, block.contents, block.raws)
             if metadata:
-                metadata.add(block.vectors)
+                metadata.consumed += len(block.docids)
             done.documents += len(block.docids)
             done.last = block.docids[-1]
             bar.update(len(block.docids))

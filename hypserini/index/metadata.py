@@ -5,15 +5,13 @@ It is kept as the user data of the Lucene commit, so it is always exactly as old
 
 from __future__ import annotations
 
-import base64
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
-
-import numpy as np
 
 from hypserini.errors import IndexingError
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 kept the sum of all vectors as well."""
 PREFIX = "hypserini."
 VECTORS_FROM = PREFIX + "vectors_from"
 """Under this, an index of vectors keeps where they come from and how far they were read."""
@@ -21,11 +19,7 @@ VECTORS_FROM = PREFIX + "vectors_from"
 
 @dataclass(slots=True)
 class IndexMetadata:
-    """The facts that indexing records and searching checks.
-
-    `vector_sum` is the float64 sum of the document vectors, in base64 in the commit: exact enough
-    to be carried on when indexing is resumed. The mean is where tangent search starts.
-    """
+    """The facts that indexing records and searching checks."""
 
     model: str
     fingerprint: str
@@ -41,30 +35,10 @@ class IndexMetadata:
     empty: int = 0
     truncated: int = 0
     complete: bool = False
-    vector_sum: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float64))
-
-    def __post_init__(self) -> None:
-        if not self.vector_sum.size:
-            self.vector_sum = np.zeros(self.dimension, np.float64)
-
-    @property
-    def mean_vector(self) -> np.ndarray | None:
-        """The mean document vector, `[dim] float32`; None while there are no documents."""
-        if not self.consumed:
-            return None
-        return (self.vector_sum / self.consumed).astype(np.float32)
-
-    def add(self, vectors: np.ndarray) -> None:
-        """Count `[n, dim]` vectors that were given to the index."""
-        self.vector_sum += vectors.sum(axis=0, dtype=np.float64)
-        self.consumed += len(vectors)
 
     def to_user_data(self) -> dict[str, str]:
         """The metadata as the strings of a Lucene commit's user data."""
-        data = {PREFIX + key: str(value) for key, value in asdict(self).items()}
-        packed = self.vector_sum.astype("<f8").tobytes()
-        data[PREFIX + "vector_sum"] = base64.b64encode(packed).decode("ascii")
-        return data
+        return {PREFIX + key: str(value) for key, value in asdict(self).items()}
 
     @classmethod
     def from_user_data(cls, data: dict[str, str], index: str) -> IndexMetadata | None:
@@ -95,6 +69,4 @@ def _parse(type_name: Any, text: str) -> Any:
         return int(text)
     if type_name == "bool":
         return text == "True"
-    if type_name == "np.ndarray":
-        return np.frombuffer(base64.b64decode(text), "<f8").copy()
     return text

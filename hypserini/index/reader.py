@@ -12,10 +12,8 @@ import numpy as np
 
 from hypserini import jvm
 from hypserini.errors import IndexingError
-from hypserini.index.metadata import IndexMetadata
 
 DOCIDS_A_CALL = 65536
-MEAN_OF = 100_000
 SOME = 48
 ALIKE = 0.05
 """Standard deviation over mean, as in Lengths.java."""
@@ -117,25 +115,11 @@ class Index:
         return rows
 
     @cached_property
-    def mean_vector(self) -> np.ndarray:
-        """The mean document vector, `[dimension] float32`; zeros if there are none.
-
-        As indexing recorded it; of an index that does not say, the mean of up to 100,000 vectors
-        spread evenly over it, computed once.
-        """
-        metadata = IndexMetadata.from_user_data(self.metadata, str(self.path))
-        recorded = metadata.mean_vector if metadata else None
-        if recorded is not None and np.isfinite(recorded).all():
-            return recorded
-        packed = self.java.meanVector(MEAN_OF)
-        return np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
-
-    @cached_property
     def some_vectors(self) -> np.ndarray:
         """Up to 48 vectors spread evenly over the index, `[n, dimension] float32`."""
         packed = self.java.someVectors(SOME)
         rows = np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
-        return rows.reshape(-1, self.dimension)
+        return rows.reshape(len(rows) // max(1, self.dimension), self.dimension)
 
     @cached_property
     def equally_long(self) -> bool:

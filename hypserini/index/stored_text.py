@@ -1,26 +1,73 @@
-"""The texts of an index's documents, made from what is stored as they were made to be encoded."""
+"""What is stored of a document, and the one answer to what its text is: what was encoded."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
-from hypserini.errors import IndexingError
-from hypserini.index.formats import text_of
+from hypserini.errors import CollectionError, IndexingError
+from hypserini.formats.documents import text_of
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 
 
-class StoredTexts:
-    """Looks up texts by docid.
+class StoredDocument:
+    """A document of an index, with the methods of Pyserini's `Document`.
 
     Args:
-        index: An opened index that stores its documents' JSON (the field `raw`).
+        docid: Its id.
+        raw: Its source, as it was in the collection.
+        fields: The fields that its text was made of, where indexing was told; see `Collection`.
+    """
+
+    def __init__(self, docid: str, raw: str, fields: Sequence[str] = ()) -> None:
+        self._docid = docid
+        self._raw = raw
+        self._fields = fields
+
+    def docid(self) -> str:
+        """The docid."""
+        return self._docid
+
+    def id(self) -> str:
+        """The docid."""
+        return self._docid
+
+    def raw(self) -> str:
+        """The document as it was in the collection, JSON."""
+        return self._raw
+
+    def get(self, field: str) -> Any:
+        """A field of the document's JSON, or None; None, too, where no JSON object is stored."""
+        value = _object(self._raw)
+        return None if value is None else value.get(field)
+
+    def contents(self) -> str | None:
+        """The text as it was given to the encoder; None where what is stored holds none."""
+        value = _object(self._raw)
+        try:
+            return None if value is None else _text(value, self._fields, self._docid)
+        except CollectionError:
+            return None
+
+
+class StoredTexts:
+    """Looks up documents and their texts by docid.
+
+    Args:
+        index: An opened index; those of ours store their documents' JSON (the field `raw`).
     """
 
     def __init__(self, index: Index) -> None:
         self._index = index
         metadata = IndexMetadata.from_user_data(index.metadata, str(index.path))
         self._fields = metadata.fields.split(",") if metadata and metadata.fields else []
+
+    def document(self, docid: str) -> StoredDocument | None:
+        """What is stored of a document; None when the index has none, or stores nothing of it."""
+        raw = self._index.raw(docid)
+        return None if raw is None else StoredDocument(docid, raw, self._fields)
 
     def text(self, docid: str) -> str | None:
         """The text as it was given to the encoder; None when the index has no such document.
@@ -37,15 +84,25 @@ class StoredTexts:
                 f"the index {self._index.path} stores no text of document {docid}: build it from "
                 "a collection, with `python -m hypserini.index --collection`."
             )
-        try:
-            value = json.loads(raw)
-        except ValueError as error:
-            value = error
-        if not isinstance(value, dict):
+        value = _object(raw)
+        if value is None:
             raise IndexingError(
                 f"the index {self._index.path} stores no JSON object of document {docid}: build it "
                 "from a collection, with `python -m hypserini.index --collection`."
             )
-        # Of a TSV or a data set, the text alone is stored, whatever the fields it was made of.
-        chosen = self._fields if any(field in value for field in self._fields) else None
-        return text_of(value, chosen, f"{self._index.path}, document {docid}")
+        return _text(value, self._fields, f"{self._index.path}, document {docid}")
+
+
+def _object(raw: str) -> dict[str, Any] | None:
+    """The JSON object that is stored, or None where something else is."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _text(value: dict[str, Any], fields: Sequence[str], where: str) -> str:
+    # Of a TSV or a data set, the text alone is stored, whatever the fields it was made of.
+    chosen = fields if any(field in value for field in fields) else None
+    return text_of(value, chosen, where)

@@ -4,8 +4,8 @@ from hypserini.modeling.bi_encoder import BiEncoder
 from hypserini.modeling.configuration import HypencoderConfig
 from hypserini.modeling.dual_encoder import DualEncoder, HypencoderDualEncoder
 from hypserini.modeling.loading import load_model
-from hypserini.modeling.q_net import QNet
-from hypserini.modeling.q_net_config import QNetConfig, q_net_class, register_q_net
+from hypserini.modeling.q_net import QNet, q_net_class, q_net_config, register_q_net
+from hypserini.modeling.q_net_config import QNetConfig
 
 __all__ = [
     "BiEncoder",
@@ -16,5 +16,6 @@ __all__ = [
     "QNetConfig",
     "load_model",
     "q_net_class",
+    "q_net_config",
     "register_q_net",
 ]

@@ -8,6 +8,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from hypserini.errors import ModelError
 from hypserini.modeling.pooling import check_pooling
+from hypserini.modeling.q_net import q_net_config
 from hypserini.modeling.q_net_config import QNetConfig
 
 QUERY_MAX_LENGTH = 32
@@ -104,7 +105,7 @@ class HypencoderConfig(DualEncoderConfig):
         kwargs = (self.query_encoder_kwargs or {}).get("converter_kwargs")
         if not kwargs:
             raise ModelError("the model's query_encoder_kwargs have no converter_kwargs (q-net).")
-        return QNetConfig.from_dict(kwargs)
+        return q_net_config(kwargs)
 
     @classmethod
     def from_base(

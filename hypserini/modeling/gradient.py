@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from hypserini.modeling.q_net import QNet
+from hypserini.modeling.weights import QNetWeights
 
 LAYER_NORM_EPS = 1e-5
 
 
-def gradient_dense(q_net: QNet, points: Tensor, mean: bool = False) -> tuple[Tensor, Tensor]:
+def gradient_dense(q_net: QNetWeights, points: Tensor, mean: bool = False) -> tuple[Tensor, Tensor]:
     """Scores, and their gradients, of a q-net of dense blocks; a third of the time of autograd.
 
     Backwards through `x = LN(act(x W + b)) + x` and `x w`. The mean of the gradients is cheaper
@@ -67,7 +64,9 @@ def gradient_dense(q_net: QNet, points: Tensor, mean: bool = False) -> tuple[Ten
     return scores, g if g.shape[1] == 1 or not mean else g.mean(1, keepdim=True)
 
 
-def gradient_autograd(q_net: QNet, points: Tensor, mean: bool = False) -> tuple[Tensor, Tensor]:
+def gradient_autograd(
+    q_net: QNetWeights, points: Tensor, mean: bool = False
+) -> tuple[Tensor, Tensor]:
     """The same of any q-net that autograd can follow; arguments as `gradient_dense`."""
     with torch.enable_grad():
         x = points.detach().clone().requires_grad_()

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hypserini.modeling.q_net import QNet
-from hypserini.modeling.q_net_config import QNetConfig, q_net_class
+from hypserini.modeling.q_net import QNet, q_net_class
+from hypserini.modeling.q_net_config import QNetConfig
 
 # Standard deviations of the paper's initialisation; 768 whatever the model's width.
 BASE_MATRIX_STD = (2 / 768) ** 0.5

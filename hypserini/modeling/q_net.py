@@ -1,9 +1,9 @@
-"""The q-net: the small network that a query becomes and that scores document vectors."""
+"""The q-net, the small network that a query becomes, and the registry of its kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hypserini.errors import ModelError
 from hypserini.modeling.gradient import gradient_autograd, gradient_dense
-from hypserini.modeling.q_net_config import QNetConfig, q_net_class, register_q_net
+from hypserini.modeling.q_net_config import QNetConfig
 from hypserini.modeling.recompute import score_differentiably
 from hypserini.modeling.scoring import Packed, layer_norm, score_dense
 
@@ -55,7 +55,7 @@ class QNet:
         self.config = config
         self.matrices = list(matrices)
         self.vectors = list(vectors)
-        self.packed = Packed()
+        self._packed = Packed()
         wanted: list[tuple[int, ...]] = [*config.matrix_shapes]
         wanted += [(size,) for size in config.vector_sizes]
         given = [*self.matrices, *self.vectors]
@@ -239,7 +239,7 @@ class QNet:
         if out is None:
             out = torch.empty(len(self), len(block), device=self.device)
         if type(self).forward is QNet.forward:
-            score_dense(self, block, out)
+            score_dense(self, block, out, self._packed)
         else:
             out.copy_(self.forward(block, training=False))
         return out
@@ -282,4 +282,48 @@ class QNet:
         return gradient_dense(self, points, mean)
 
 
-register_q_net("dense_blocks", QNet)
+DENSE_BLOCKS = "dense_blocks"
+"""The paper's own kind."""
+
+_CLASSES: dict[str, type[QNet]] = {DENSE_BLOCKS: QNet}
+
+
+def register_q_net(name: str, cls: type[QNet]) -> None:
+    """Make `cls` the q-net of every config whose `q_net_type` is `name`.
+
+    Args:
+        name: how configs and checkpoints call it.
+        cls: a subclass of `QNet` with a `forward`; its `config_class` says what the hypernetwork
+            produces for it.
+
+    Raises:
+        ModelError: the name belongs to another class.
+    """
+    if _CLASSES.setdefault(name, cls) is not cls:
+        raise ModelError(
+            f"the q-net name {name!r} belongs to {_CLASSES[name].__name__}: choose another name."
+        )
+
+
+def q_net_class(name: str) -> type[QNet]:
+    """The class registered as `name`.
+
+    Raises:
+        ModelError: no class is.
+    """
+    if name not in _CLASSES:
+        raise ModelError(
+            f"unknown q_net_type {name!r}: known are {', '.join(sorted(_CLASSES))}; "
+            f"register your own with hypserini.register_q_net before loading the model."
+        )
+    return _CLASSES[name]
+
+
+def q_net_config(values: Mapping[str, Any]) -> QNetConfig:
+    """The config of the kind that a checkpoint's `converter_kwargs` name by `q_net_type`.
+
+    Raises:
+        ModelError: as `q_net_class` and `QNetConfig.from_dict`.
+    """
+    kind = values.get("q_net_type", DENSE_BLOCKS)
+    return q_net_class(kind).config_class.from_dict(values)

@@ -1,16 +1,13 @@
-"""The shape and the options of a q-net, and the registry of the kinds of q-net there are."""
+"""The shape and the options of a q-net."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypserini.errors import ModelError
-
-if TYPE_CHECKING:
-    from hypserini.modeling.q_net import QNet
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "leaky_relu")
 
@@ -105,15 +102,11 @@ class QNetConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> QNetConfig:
         """Make a config from a checkpoint's `converter_kwargs`.
 
-        Called on `QNetConfig` itself, it makes the config class of the kind named by
-        `q_net_type`.
+        `q_net_config` of `modeling/q_net.py` chooses the config class by the values' `q_net_type`.
 
         Raises:
-            ModelError: a key is unknown, `vector_dimensions` is missing, the kind of q-net is not
-                registered, or a value is impossible.
+            ModelError: a key is unknown, `vector_dimensions` is missing, or a value is impossible.
         """
-        if cls is QNetConfig:
-            cls = q_net_class(values.get("q_net_type", "dense_blocks")).config_class
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -130,39 +123,3 @@ class QNetConfig:
         values = asdict(self)
         values["vector_dimensions"] = list(self.vector_dimensions)
         return values
-
-
-_CLASSES: dict[str, type[QNet]] = {}
-
-
-def register_q_net(name: str, cls: type[QNet]) -> None:
-    """Make `cls` the q-net of every config whose `q_net_type` is `name`.
-
-    Args:
-        name: how configs and checkpoints call it.
-        cls: a subclass of `QNet` with a `forward`; its `config_class` says what the hypernetwork
-            produces for it.
-
-    Raises:
-        ModelError: the name belongs to another class.
-    """
-    if _CLASSES.setdefault(name, cls) is not cls:
-        raise ModelError(
-            f"the q-net name {name!r} belongs to {_CLASSES[name].__name__}: choose another name."
-        )
-
-
-def q_net_class(name: str) -> type[QNet]:
-    """The class registered as `name`.
-
-    Raises:
-        ModelError: no class is.
-    """
-    import hypserini.modeling.q_net  # noqa: F401  (registers the paper's own)
-
-    if name not in _CLASSES:
-        raise ModelError(
-            f"unknown q_net_type {name!r}: known are {', '.join(sorted(_CLASSES))}; "
-            f"register your own with hypserini.register_q_net before loading the model."
-        )
-    return _CLASSES[name]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-if TYPE_CHECKING:
-    from hypserini.modeling.q_net import QNet
+from hypserini.modeling.weights import QNetWeights
 
 # So much may autograd keep of one scoring: computing it again takes a third more time.
 KEEP_BYTES = 512 << 20
@@ -23,7 +22,7 @@ GPU_CHUNK_BYTES = 512 << 20
 KEPT_OF_A_BLOCK = 3
 
 
-def score_differentiably(q_net: QNet, x: Tensor, training: bool) -> Tensor:
+def score_differentiably(q_net: QNetWeights, x: Tensor, training: bool) -> Tensor:
     """Score `x` [n, dim] or [q, n, dim] with q q-nets, with little memory beside theirs: [q, n].
 
     What autograd keeps of 64 q-nets of 6 blocks that score 512 documents takes twice the memory of
@@ -36,7 +35,7 @@ def score_differentiably(q_net: QNet, x: Tensor, training: bool) -> Tensor:
     return _Recomputed.apply(q_net, x, training, chunk, *q_net.matrices, *q_net.vectors)
 
 
-def queries_at_a_time(q_net: QNet, x: Tensor) -> int:
+def queries_at_a_time(q_net: QNetWeights, x: Tensor) -> int:
     """How many q-nets score `x` together: all of them, unless autograd would keep too much."""
     widths = sum(outputs for _, outputs in q_net.config.matrix_shapes)
     kept = x.shape[-2] * widths * KEPT_OF_A_BLOCK * q_net.matrices[0].element_size()
@@ -52,7 +51,7 @@ class _Recomputed(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, q_net: QNet, x: Tensor, training: bool, chunk: int, *weights: Tensor
+        ctx: Any, q_net: QNetWeights, x: Tensor, training: bool, chunk: int, *weights: Tensor
     ) -> Tensor:
         ctx.save_for_backward(x, *weights)
         ctx.kind, ctx.config, ctx.training, ctx.chunk = type(q_net), q_net.config, training, chunk

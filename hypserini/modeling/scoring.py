@@ -7,16 +7,14 @@ import math
 import threading
 from collections.abc import Callable
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hypserini.modeling.weights import QNetWeights
 from hypserini.modeling.workers import run_apart
-
-if TYPE_CHECKING:
-    from hypserini.modeling.q_net import QNet
 
 # A thread scores a slice of rows at a time, such that its activations stay in its core's cache.
 SLICE_BYTES = 3 << 19
@@ -75,7 +73,7 @@ class Packed:
         self._rows = 0
         self._weights: dict[int, list[Tensor]] = {}
 
-    def weights(self, q_net: QNet, query: int, rows: int, fused: _Fused) -> list[Tensor]:
+    def weights(self, q_net: QNetWeights, query: int, rows: int, fused: _Fused) -> list[Tensor]:
         """The matrices of one query, [out, in], packed once enough rows were scored."""
         packed = self._weights.get(query)
         if packed is not None:
@@ -90,10 +88,10 @@ class Packed:
             return self._weights.setdefault(query, [*packed, plain[-1]])
 
 
-def score_dense(q_net: QNet, block: Tensor, out: Tensor) -> None:
+def score_dense(q_net: QNetWeights, block: Tensor, out: Tensor, packed: Packed) -> None:
     """Write the scores of `block` [n, dim] for every query into `out` [q, n].
 
-    `block` has the q-nets' device and dtype; no autograd.
+    `block` has the q-nets' device and dtype; `packed` is theirs, kept between blocks; no autograd.
     """
     if not q_net.vectors:  # no hidden block: dot products with one vector a query
         out.copy_(torch.mm(q_net.matrices[0].squeeze(-1), block.t()))
@@ -107,7 +105,7 @@ def score_dense(q_net: QNet, block: Tensor, out: Tensor) -> None:
         budget = SLICE_BYTES * torch.get_num_threads() if on_cpu else GPU_SLICE_BYTES
         _score_together(q_net, block, out, _tiles(budget / row_bytes))
     else:
-        _score_each(q_net, block, out, _tiles(SLICE_BYTES / row_bytes), fused)
+        _score_each(q_net, block, out, _tiles(SLICE_BYTES / row_bytes), packed, fused)
 
 
 def _tiles(rows: float) -> int:
@@ -131,7 +129,7 @@ def layer_norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, (width,), *_identity(width, x.dtype, x.device))
 
 
-def _score_together(q_net: QNet, block: Tensor, out: Tensor, rows: int) -> None:
+def _score_together(q_net: QNetWeights, block: Tensor, out: Tensor, rows: int) -> None:
     """Score by batched products over as many queries as fit into a slice."""
     group = max(1, rows // max(1, len(block)))
     for first in range(0, len(q_net), group):
@@ -139,7 +137,7 @@ def _score_together(q_net: QNet, block: Tensor, out: Tensor, rows: int) -> None:
         biases = [vector.unsqueeze(1) for vector in part.vectors]
 
         def product(
-            x: Tensor, layer: int, part: QNet = part, biases: list[Tensor] = biases
+            x: Tensor, layer: int, part: QNetWeights = part, biases: list[Tensor] = biases
         ) -> Tensor:
             if layer == len(biases):
                 return torch.bmm(x, part.matrices[layer])
@@ -150,11 +148,13 @@ def _score_together(q_net: QNet, block: Tensor, out: Tensor, rows: int) -> None:
             out[first : first + group, start : start + rows] = _score_slice(q_net, x, product)
 
 
-def _score_each(q_net: QNet, block: Tensor, out: Tensor, rows: int, fused: _Fused) -> None:
+def _score_each(
+    q_net: QNetWeights, block: Tensor, out: Tensor, rows: int, packed: Packed, fused: _Fused
+) -> None:
     """Score query by query, each thread its slices of the rows, bias and relu fused."""
     queries, documents, threads = len(q_net), len(block), torch.get_num_threads()
     relu = q_net.config.activation_type == "relu"
-    weights = [q_net.packed.weights(q_net, i, documents, fused) for i in range(queries)]
+    weights = [packed.weights(q_net, i, documents, fused) for i in range(queries)]
     rows = min(rows, _tiles(documents / threads))
     # Too few rows to share out: share out the queries.
     group = math.ceil(queries / threads) if documents <= rows else queries
@@ -182,7 +182,7 @@ def _score_each(q_net: QNet, block: Tensor, out: Tensor, rows: int, fused: _Fuse
     )
 
 
-def _score_slice(q_net: QNet, x: Tensor, product: Callable[[Tensor, int], Tensor]) -> Tensor:
+def _score_slice(q_net: QNetWeights, x: Tensor, product: Callable[[Tensor, int], Tensor]) -> Tensor:
     """The scores [..., n] of `x` [..., n, dim]: `QNet.forward` in place.
 
     `product` computes act(x W + b) of a hidden block, and x w of the output.

@@ -15,9 +15,9 @@ import numpy as np
 from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
+from hypserini.jvm.threads import detached
 from hypserini.search.filters import Filter, java_of
 from hypserini.search.ranking import Hits
-from hypserini.threads import detached
 
 logger = logging.getLogger(__name__)
 

@@ -104,3 +104,9 @@ def loss_lines(found: Iterable[Loss], topics: int) -> Iterator[str]:
             f"  overlap@{loss.depth:<5} {loss.overlap:.4f}  (worst topic {loss.worst:.2f}), "
             f"mean score of a hit lower by {loss.score_lost:.5f}"
         )
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Up to `wanted` of the numbers 0 .. count - 1, spread evenly."""
+    wanted = min(count, wanted)
+    return [i * count // wanted for i in range(wanted)]

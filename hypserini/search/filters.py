@@ -8,7 +8,7 @@ from typing import Any
 
 from hypserini import jvm
 from hypserini.errors import IndexingError
-from hypserini.files import open_text
+from hypserini.formats.output import open_text
 from hypserini.index.reader import Index
 
 

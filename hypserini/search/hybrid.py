@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hypserini.formats.runs import Hit as AnyHit
 from hypserini.search.ranking import Hit, Hits
-from hypserini.search.runs import Hit as AnyHit
 
 METHODS = ("rrf", "interpolate", "average", "normalize")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hypserini.formats.runs import Hit as AnyHit
 from hypserini.search.ranking import Hit, Hits
-from hypserini.search.runs import Hit as AnyHit
 
 
 @dataclass(frozen=True, slots=True)

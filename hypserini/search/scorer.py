@@ -1,15 +1,35 @@
-"""Scores blocks of document vectors with the q-nets of a batch of queries."""
+"""The queries that are searched together, and how their q-nets score blocks of vectors."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from copy import copy
+from dataclasses import dataclass
 
 import torch
 
 from hypserini.modeling import QNet
 from hypserini.search.candidates import Candidates
 from hypserini.search.ranking import Cost
+
+
+@dataclass(frozen=True, slots=True)
+class QueryBatch:
+    """Some queries: their q-nets, their ids, and their texts where they are known.
+
+    Attributes:
+        q_net: A batch of `q` q-nets.
+        qids: `q` query ids.
+        texts: `q` texts; None for a query that was given as a q-net.
+    """
+
+    q_net: QNet
+    qids: Sequence[str]
+    texts: Sequence[str | None]
+
+    def __len__(self) -> int:
+        return len(self.qids)
 
 
 class QNetScorer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,16 +16,16 @@ from hypserini.encode import QueryEncoder
 from hypserini.errors import IndexingError, ModelError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
+from hypserini.index.stored_text import StoredDocument, StoredTexts
+from hypserini.jvm.threads import detached
 from hypserini.modeling import QNet, load_model
-from hypserini.search.batch import QueryBatch
 from hypserini.search.calibration import calibrated
 from hypserini.search.filters import Filter, make_filter
-from hypserini.search.first_stage import AnyHit, GivenRankings, docids_of
-from hypserini.search.modes import mode_named
+from hypserini.search.modes.first_stage import AnyHit, GivenRankings, docids_of
+from hypserini.search.modes.rerank import Reranked, RerankOptions
+from hypserini.search.modes.table import mode_named
 from hypserini.search.ranking import Hit, Hits
-from hypserini.search.rerank import Reranked, RerankOptions
-from hypserini.search.scorer import QNetScorer
-from hypserini.threads import detached
+from hypserini.search.scorer import QNetScorer, QueryBatch
 
 if TYPE_CHECKING:
     from hypserini.modeling import DualEncoder
@@ -35,34 +34,6 @@ __all__ = ["Hit", "Hits", "LuceneHypencoderSearcher", "StoredDocument"]
 
 TOPICS_IN_A_BATCH = 16
 """Queries whose q-nets are held at once: 14 MB each for a model of six blocks of width 768."""
-
-
-class StoredDocument:
-    """A document of the index, with the methods of Pyserini's `Document`."""
-
-    def __init__(self, docid: str, raw: str) -> None:
-        self._docid = docid
-        self._raw = raw
-
-    def docid(self) -> str:
-        """The docid."""
-        return self._docid
-
-    def id(self) -> str:
-        """The docid."""
-        return self._docid
-
-    def raw(self) -> str:
-        """The document as it was in the collection, JSON."""
-        return self._raw
-
-    def get(self, field: str) -> Any:
-        """A field of the document's JSON, or None."""
-        return json.loads(self._raw).get(field)
-
-    def contents(self) -> str | None:
-        """The text of the document."""
-        return self.get("contents") or self.get("text")
 
 
 class LuceneHypencoderSearcher:
@@ -103,6 +74,7 @@ class LuceneHypencoderSearcher:
         self.index = Index(index)
         self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
         self.batch_size = batch_size
+        self._texts = StoredTexts(self.index)
         self._model = model
         self._device = device
         self._dtype = dtype
@@ -181,7 +153,7 @@ class LuceneHypencoderSearcher:
         if options is None:
             same = mode in (None, self.mode)
             options = self.options if same and self.options is not None else chosen.options()
-        options = calibrated(self, options, k)
+        options = calibrated(self.index, options, k)
         wanted = make_filter(self.index, filter)
 
         def search(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[Hits]:
@@ -235,16 +207,12 @@ class LuceneHypencoderSearcher:
 
     def doc(self, docid: str) -> StoredDocument | None:
         """The stored document of a docid, or None when the index does not hold it."""
-        raw = self.index.raw(docid)
-        return None if raw is None else StoredDocument(docid, raw)
+        return self._texts.document(docid)
 
     def contents(self, docid: str) -> str | None:
-        """The text of a stored document; None when there is none, or the index stores no JSON."""
+        """The text of a stored document as it was encoded; None when there is none."""
         document = self.doc(docid)
-        try:
-            return document.contents() if document else None
-        except (ValueError, AttributeError):
-            return None
+        return document.contents() if document else None
 
     def close(self) -> None:
         """Close the index."""

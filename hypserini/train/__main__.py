@@ -42,7 +42,7 @@ def _train(args: argparse.Namespace) -> None:
     is_first = os.environ.get("RANK", "0") == "0"
     if not is_first:
         logging.getLogger().setLevel(logging.WARNING)
-    from hypserini.train.config import read_config
+    from hypserini.train.recipe.config import read_config
     from hypserini.train.trainer import train
 
     config = read_config(args.config, args.set)

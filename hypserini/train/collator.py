@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypserini.train.data import Example
+from hypserini.train.data.examples import Example
 
 
 class Collator:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypserini.errors import TrainingError
-from hypserini.evaluate.qrels import load_qrels
-from hypserini.index.collection import Collection
-from hypserini.search.topics import load_topics
+from hypserini.formats.beir import beir_file
+from hypserini.formats.collection import Collection
+from hypserini.formats.qrels import load_qrels
+from hypserini.formats.topics import load_topics
 
 logger = logging.getLogger(__name__)
 
@@ -115,24 +116,6 @@ def _paths(
         else:
             paths[name] = beir_file(folder, usual[name])
     return paths
-
-
-def beir_file(folder: str | Path, name: str) -> Path:
-    """Return a file of a BEIR folder, plain or with .gz.
-
-    Raises:
-        TrainingError: the folder has no such file; names those of that kind that it has.
-    """
-    for path in (Path(folder, name), Path(folder, f"{name}.gz")):
-        if path.is_file():
-            return path
-    here = path.parent
-    there = sorted(p.name for p in here.iterdir() if p.is_file()) if here.is_dir() else []
-    hint = f"{here} holds {', '.join(there[:8])}" if there else "the folder has another form"
-    raise TrainingError(
-        f"{folder} has no {name} ({hint}): a BEIR folder holds corpus.jsonl, queries.jsonl and "
-        "qrels/<split>.tsv."
-    )
 
 
 def _read_documents(

@@ -14,9 +14,9 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 from transformers.utils import logging as hf_logging
 
 from hypserini.train.checkpoints import whole_files
-from hypserini.train.plot import NAME as PICTURE
-from hypserini.train.plot import plot_history
-from hypserini.train.progress import Bar, Lines
+from hypserini.train.report.plot import NAME as PICTURE
+from hypserini.train.report.plot import plot_history
+from hypserini.train.report.progress import Bar, Lines
 from hypserini.train.stopping import DivergenceGuard, check_finite
 from hypserini.train.validation import RetrievalValidation
 

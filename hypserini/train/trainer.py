@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from hypserini.errors import TrainingError
 from hypserini.modeling.losses import needs_labels
-from hypserini.train.arguments import training_arguments
-from hypserini.train.building import build_model
-from hypserini.train.card import model_card
 from hypserini.train.checkpoints import starting_point
 from hypserini.train.collator import Collator
-from hypserini.train.config import TrainingConfig, ValidationSection
-from hypserini.train.data import training_data, validation_data
-from hypserini.train.optimizer import factored_optimizer
-from hypserini.train.plot import NAME as PICTURE
+from hypserini.train.data.opening import training_data, validation_data
+from hypserini.train.recipe.arguments import training_arguments
+from hypserini.train.recipe.building import build_model
+from hypserini.train.recipe.config import TrainingConfig, ValidationSection
+from hypserini.train.recipe.optimizer import factored_optimizer
+from hypserini.train.report.card import model_card
+from hypserini.train.report.plot import NAME as PICTURE
 
 if TYPE_CHECKING:
     from hypserini.train.retrieval_trainer import RetrievalTrainer

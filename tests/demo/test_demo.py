@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypserini.demo.__main__ import main
-from hypserini.demo.collection import make_collection
+from hypserini.pydocs.collection import make_collection
 
 THINGS = ("table", "graph", "query", "vector", "matrix", "index", "stream", "column")
 ACTIONS = ("read", "sort", "merge", "count", "write", "search", "score", "delete", "copy")

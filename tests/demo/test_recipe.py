@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from hypserini.demo import recipe
+from hypserini.demo.tokenizer import train_wordpiece
 from hypserini.demo.train_small import save_half, small_folder
 from hypserini.encode import DocumentEncoder, QueryEncoder
 from hypserini.modeling import load_model
-from hypserini.train.config import parse_config
-from hypserini.train.tokenizer import train_wordpiece
+from hypserini.train.recipe.config import parse_config
 from hypserini.train.trainer import train
 
 COLORS = ("red", "green", "blue", "white", "black", "brown", "yellow", "grey")

@@ -6,13 +6,13 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
-from hypserini.demo.docstrings import Docstring
 from hypserini.demo.training_pairs import (
     make_pairs,
     one_per_summary,
     without_leaks,
     write_training_data,
 )
+from hypserini.pydocs.docstrings import Docstring
 
 REST = "Here is a long text about number {}. It says many things in a row. Nothing is left out."
 
@@ -70,8 +70,8 @@ def test_a_query_that_is_the_summary_is_not_in_its_document() -> None:
 
 
 def test_the_training_data_are_what_the_trainer_reads(tmp_path: Path) -> None:
-    from hypserini.train.config import DataSection
-    from hypserini.train.data import training_data
+    from hypserini.train.data.opening import training_data
+    from hypserini.train.recipe.config import DataSection
 
     path = tmp_path / "train.jsonl"
     pairs = list(make_pairs(_many(20), 1, seed=1))

@@ -9,8 +9,8 @@ import pytest
 from hypserini.errors import MeasureError, RunError
 from hypserini.evaluate import evaluate, mean, parse_measure
 from hypserini.evaluate.measures import default_measures
-from hypserini.evaluate.qrels import Qrels
-from hypserini.search.runs import read_run, write_run
+from hypserini.formats.qrels import Qrels
+from hypserini.formats.runs import read_run, write_run
 
 QRELS = {"q1": {"a": 3, "b": 1, "c": 0}, "q2": {"x": 2}, "q3": {"z": 1}}
 RUN = {
@@ -52,8 +52,8 @@ def test_values_by_hand(measure, q1, q2):
 
 def test_equals_trec_eval(tmp_path):
     """The program in Anserini's jar, which `python -m pyserini.eval.trec_eval` runs."""
-    from hypserini import jdk
-    from hypserini.jar import anserini_jar
+    from hypserini.jvm import jdk
+    from hypserini.jvm.jar import anserini_jar
 
     rng = random.Random(5)
     documents = [f"D{i:03}" for i in range(400)]

@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import make_documents, make_model, write_jsonl
 
@@ -26,7 +25,7 @@ def build(*arguments: object) -> int:
 
 def docids(path: Path) -> list[str]:
     """All docids of an index, through an exhaustive scan."""
-    from hypserini.search.candidates import Scan
+    from hypserini.search.modes.exhaustive import Scan
 
     with Index(path) as index, Scan(index, queries=1, k=max(1, index.num_docs)) as scan:
         while n := scan.next():
@@ -56,20 +55,6 @@ def test_every_document_is_indexed_once_with_text_and_metadata(
     assert metadata.consumed == 400
     assert metadata.dimension == 32
     assert metadata.model == str(tiny_model)
-
-
-def test_the_mean_vector_is_the_mean_of_the_encoded_documents(
-    index: Path, collection: Path, tiny_model: Path
-) -> None:
-    from hypserini.encode import DocumentEncoder
-    from hypserini.modeling import load_model
-
-    texts = [json.loads(line)["contents"] for line in collection.read_text().splitlines()]
-    vectors = DocumentEncoder(load_model(str(tiny_model), device="cpu")).encode(texts)
-    with Index(index) as opened:
-        metadata = IndexMetadata.from_user_data(opened.metadata, str(index))
-    assert metadata is not None
-    np.testing.assert_allclose(metadata.mean_vector, vectors.mean(axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("vectors", ["hnsw", "flat"])

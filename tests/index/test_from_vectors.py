@@ -15,12 +15,12 @@ import pytest
 from conftest import make_documents, write_jsonl
 
 from hypserini.encode.__main__ import main as encode_command
-from hypserini.encode.vector_readers import VectorSource
 from hypserini.errors import CollectionError
+from hypserini.formats.runs import read_run
+from hypserini.formats.vector_readers import VectorSource
 from hypserini.index.__main__ import main as index_command
 from hypserini.index.reader import Index
 from hypserini.search.__main__ import main as search_command
-from hypserini.search.runs import read_run
 
 TOLERANCE = 2e-5
 

@@ -12,7 +12,7 @@ from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
-from hypserini.threads import detached
+from hypserini.jvm.threads import detached
 
 
 @pytest.fixture(scope="module")

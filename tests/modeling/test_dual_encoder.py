@@ -16,6 +16,7 @@ from hypserini.modeling import (
     QNet,
     QNetConfig,
     load_model,
+    q_net_config,
     register_q_net,
 )
 
@@ -315,7 +316,7 @@ class ScaledDot(QNet):
 
 def test_a_custom_q_net_works_end_to_end(tmp_path, tiny_model):
     register_q_net("scaled_dot", ScaledDot)
-    config = QNetConfig.from_dict({"vector_dimensions": [32, 1], "q_net_type": "scaled_dot"})
+    config = q_net_config({"vector_dimensions": [32, 1], "q_net_type": "scaled_dot"})
     model = new_model(config)
     model.tokenizer = load_model(tiny_model, device="cpu").tokenizer
     ids, mask = inputs(3, 10)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hypserini.errors import ModelError
-from hypserini.modeling import QNet, QNetConfig
+from hypserini.modeling import QNet, QNetConfig, q_net_config
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 ERF = np.vectorize(math.erf)
@@ -117,7 +117,7 @@ def test_golden_cases():
     assert len(cases) == 21
     for case in cases:
         k = case.pop("case")
-        config = QNetConfig.from_dict(case)
+        config = q_net_config(case)
         q_net = QNet(
             config,
             [torch.from_numpy(data[f"c{k}_matrix_{i}"]) for i in range(len(config.matrix_shapes))],
@@ -275,10 +275,10 @@ def test_what_is_not_finite_names_its_query(value):
 )
 def test_impossible_configs_are_refused(values, message):
     with pytest.raises(ModelError, match=message):
-        QNetConfig.from_dict(values)
+        q_net_config(values)
 
 
 def test_config_survives_json():
     config = QNetConfig((8, 8, 1), activation_type="tanh", do_residual_on_last=None)
     assert config.do_residual_on_last is True
-    assert QNetConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert q_net_config(json.loads(json.dumps(config.to_dict()))) == config

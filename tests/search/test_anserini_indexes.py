@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hypserini import LuceneHypencoderSearcher, jar, jvm
+from hypserini import LuceneHypencoderSearcher, jvm
 from hypserini.encode.__main__ import main as encode
-from hypserini.search.modes import MODES
+from hypserini.jvm import jar
+from hypserini.search.modes.table import MODES
 
 COLLECTIONS = {
     "jsonl": "JsonDenseVectorCollection",

@@ -15,8 +15,8 @@ from hypserini import jvm
 from hypserini.errors import ModelError
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
-from hypserini.search.candidates import Scan
-from hypserini.threads import detached
+from hypserini.jvm.threads import detached
+from hypserini.search.modes.exhaustive import Scan
 
 DIM = 6
 

@@ -84,7 +84,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tokenizer(tmp_path: Path) -> Path:
-    from hypserini.train.tokenizer import train_wordpiece
+    from hypserini.demo.tokenizer import train_wordpiece
 
     folder = tmp_path / "tokenizer"
     texts = [f"{topic} and number 0 1 2 3 4 5 6 7 8 9" for topic in TOPICS]

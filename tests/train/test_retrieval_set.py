@@ -75,7 +75,7 @@ def test_a_sample_holds_the_judged_documents(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "beir")
-    with pytest.raises(TrainingError, match=r"no qrels/test.tsv \(.*qrels holds dev.tsv\)"):
+    with pytest.raises(HypseriniError, match=r"no qrels/test.tsv \(.*qrels holds dev.tsv\)"):
         read_retrieval_set(folder, split="test")
     with pytest.raises(TrainingError, match="its qrels: name a file"):
         read_retrieval_set(queries="x", documents="y")

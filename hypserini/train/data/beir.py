@@ -7,12 +7,12 @@ from array import array
 from pathlib import Path
 
 from hypserini.errors import TrainingError
-from hypserini.evaluate.qrels import read_qrels
-from hypserini.search.runs import read_lines
+from hypserini.formats.beir import beir_file
+from hypserini.formats.qrels import read_qrels
+from hypserini.formats.runs import read_lines
 from hypserini.train.data.examples import Example, Item
 from hypserini.train.data.selection import Selection
 from hypserini.train.data.text_store import TextStore, key_of
-from hypserini.train.retrieval_set import beir_file
 
 
 class BeirFolder:

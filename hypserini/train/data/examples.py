@@ -1,13 +1,28 @@
-"""What a model is trained on: a query and documents, as they stand in a line of JSON or a row."""
+"""What a model is trained on: a query and documents, as they stand in a line of JSON or a row.
+
+`{"query": {"id", "content"}, "items": [{"id", "content", "score", "type"}, ...]}`: training takes
+what it needs of it (`parse_example`); mining and teaching add to it and keep every field
+(`read_examples`, `format_example`).
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from gzip import BadGzipFile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypserini.errors import TrainingError
-from hypserini.index.formats import clean
+from hypserini.formats.documents import clean
+from hypserini.formats.output import open_text
+from hypserini.train.data.lines import parse_json
+
+WholeExample = dict[str, Any]
+"""An example as it stands, every field kept."""
 
 
 class Item(NamedTuple):
@@ -36,23 +51,15 @@ def parse_example(value: Any, label_key: str | None) -> Example:
     Raises:
         TrainingError: a field is missing or of the wrong type; names it, but not the place.
     """
-    if not isinstance(value, dict):
-        raise TrainingError("not a JSON object.")
-    query = value.get("query")
-    if not isinstance(query, dict) or not isinstance(query.get("content"), str):
-        raise TrainingError(_without_content("query", query))
+    check_example(value)
+    query, items = value["query"], value["items"]
     if not query["content"].strip():
         raise TrainingError("query.content is empty.")
-    items = value.get("items")
-    if not isinstance(items, list) or not items:
-        raise TrainingError("items is missing or empty.")
     made = tuple(_item(number, item, label_key) for number, item in enumerate(items))
     return Example(clean(query["content"]), made)
 
 
 def _item(number: int, item: Any, label_key: str | None) -> Item:
-    if not isinstance(item, dict) or not isinstance(item.get("content"), str):
-        raise TrainingError(_without_content(f"items[{number}]", item))
     score = None if label_key is None else item.get(label_key)
     if score is not None:
         if isinstance(score, bool) or not isinstance(score, int | float):
@@ -62,14 +69,78 @@ def _item(number: int, item: Any, label_key: str | None) -> Item:
                 f"items[{number}].{label_key} is {_short(score)}, not a finite number."
             )
         score = float(score)
-    kind = item.get("type")
-    if kind is not None and not isinstance(kind, str):
-        raise TrainingError(f"items[{number}].type is no text: {_short(kind)}.")
-    return Item(clean(item["content"]), score, kind)
+    return Item(clean(item["content"]), score, item.get("type"))
 
 
 # What float32 can hold, in which the losses calculate.
 _LARGEST = math.ldexp(1.0, 128)
+
+
+def check_example(value: Any) -> WholeExample:
+    """Check contents, ids and types; not scores, for they may be what is to be replaced.
+
+    Raises:
+        TrainingError: a field is missing or of the wrong type; names it, but not the place.
+    """
+    if not isinstance(value, dict):
+        raise TrainingError("not a JSON object with query and items.")
+    _check_text(value.get("query"), "query")
+    items = value.get("items")
+    if not isinstance(items, list) or not items:
+        raise TrainingError("items is missing or empty: give at least a positive.")
+    for number, item in enumerate(items):
+        _check_text(item, f"items[{number}]")
+    return value
+
+
+def read_examples(path: str | Path) -> Iterator[tuple[int, WholeExample]]:
+    """Stream the examples of a file with their line numbers; `.gz` is decompressed.
+
+    Raises:
+        TrainingError: the file is missing, damaged, empty or malformed; names line and field.
+    """
+    line = 0
+    empty = True
+    try:
+        with open_text(path) as file:
+            for line, text in enumerate(file, 1):
+                if text.strip():
+                    empty = False
+                    yield line, _read_line(text, f"{path}, line {line}")
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path}, after line {line}: not UTF-8 text: convert it.") from error
+    except (BadGzipFile, EOFError, zlib.error) as error:
+        raise TrainingError(f"{path} is a damaged gzip file ({error}): make it again.") from error
+    except OSError as error:
+        raise TrainingError(
+            f"the training data {path} cannot be read ({error.strerror or error}): "
+            "give a file of JSON lines."
+        ) from error
+    if empty:
+        raise TrainingError(f"the training data {path} is empty: give a file of JSON lines.")
+
+
+def format_example(example: WholeExample) -> str:
+    """The example as a line; halves of surrogate pairs, which UTF-8 cannot hold, are replaced."""
+    return clean(json.dumps(example, ensure_ascii=False)) + "\n"
+
+
+def _read_line(text: str, where: str) -> WholeExample:
+    try:
+        return check_example(parse_json(text.encode()))
+    except TrainingError as error:
+        raise TrainingError(f"{where}: {error}") from error
+
+
+def _check_text(value: Any, name: str) -> None:
+    if not isinstance(value, dict) or not isinstance(value.get("content"), str):
+        raise TrainingError(_without_content(name, value))
+    identity = value.get("id")
+    if isinstance(identity, bool) or not isinstance(identity, str | int | None):
+        raise TrainingError(f"{name}.id is neither text nor a whole number: {_short(identity)}.")
+    kind = value.get("type")
+    if kind is not None and not isinstance(kind, str):
+        raise TrainingError(f"{name}.type is no text: {_short(kind)}.")
 
 
 def _without_content(field: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypserini.errors import TrainingError
 from hypserini.train.data.examples import Example, parse_example
-from hypserini.train.data.progress import Checking
+from hypserini.train.data.lines import Checking
 from hypserini.train.data.selection import Selection
 
 _COLUMNS = ["query", "items"]

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from hypserini.errors import TrainingError
 from hypserini.train.data.examples import Example, parse_example
-from hypserini.train.data.lines import LineFile, parse_json
-from hypserini.train.data.progress import Checking
+from hypserini.train.data.lines import Checking, LineFile, parse_json
 from hypserini.train.data.selection import Selection
 
 

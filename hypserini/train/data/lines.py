@@ -1,4 +1,7 @@
-"""Lines of large files by number: where each begins is known, the text stays on the disk."""
+"""Lines of large files by number: where each begins is known, the text stays on the disk.
+
+They are checked whole before training; `Checking` says so.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,19 @@ import json
 import logging
 import os
 import shutil
+import time
 import zlib
 from array import array
 from collections.abc import Iterator
 from io import FileIO
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
 from hypserini.errors import OutputError, TrainingError
-from hypserini.files import atomic_output
-from hypserini.jar import cache_folder
+from hypserini.formats.output import atomic_output
+from hypserini.jvm.jar import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -176,3 +181,54 @@ def _unreadable(path: Path, error: OSError) -> TrainingError:
     return TrainingError(
         f"the training data {path} cannot be read ({error.strerror or error}): mend data_config."
     )
+
+
+# A check that takes no longer is not announced.
+_ANNOUNCED = 64 << 20
+
+
+class Checking:
+    """Logs what is checked in a file, and when it is done how many lines were, and how fast.
+
+    Args:
+        name: the file, or the name of a data set.
+        what: what is checked, as the object of a sentence.
+        unit: what is counted.
+
+    Attributes:
+        count: how many were checked; to be set before the end.
+    """
+
+    def __init__(self, name: str | Path, what: str, unit: str = "lines") -> None:
+        self.name = name
+        self.what = what
+        self.unit = unit
+        self.count = 0
+
+    def __enter__(self) -> Checking:
+        self._start = time.perf_counter()
+        path = Path(self.name)
+        if path.is_file() and (size := path.stat().st_size) > _ANNOUNCED:
+            logger.info(
+                "Checking %s (%.1f GB) before training: %s.", self.name, size / 1e9, self.what
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            seconds = time.perf_counter() - self._start
+            logger.info(
+                "Checked %s: %s in %s %s (%.1f s, %s %s/s).",
+                self.name,
+                self.what,
+                f"{self.count:,}",
+                self.unit,
+                seconds,
+                f"{self.count / max(seconds, 1e-6):,.0f}",
+                self.unit,
+            )

@@ -7,10 +7,10 @@ from hypserini.train.data.beir import BeirFolder
 from hypserini.train.data.dataset import Source, TrainingData
 from hypserini.train.data.hub import HubRows
 from hypserini.train.data.json_lines import JsonLines
+from hypserini.train.data.section import DataSection
 from hypserini.train.data.selection import Selection
 from hypserini.train.data.text_store import TextStore
 from hypserini.train.data.triples import Triples, check_columns
-from hypserini.train.data_section import DataSection
 
 
 def training_data(section: DataSection, *, labels: bool, seed: int, source: str) -> TrainingData:

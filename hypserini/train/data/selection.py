@@ -9,7 +9,7 @@ from typing import Any
 
 from hypserini.errors import TrainingError
 from hypserini.train.data.examples import Example, Item
-from hypserini.train.data_section import DataSection
+from hypserini.train.data.section import DataSection
 
 
 @dataclass(frozen=True, slots=True)

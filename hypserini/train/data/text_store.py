@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from hypserini.errors import CollectionError, TrainingError
-from hypserini.index.formats import ID_KEYS, check_docid, clean, text_of
-from hypserini.search import topics
-from hypserini.train.data.lines import LineFile, not_utf8, parse_json
-from hypserini.train.data.progress import Checking
+from hypserini.formats import topics
+from hypserini.formats.documents import ID_KEYS, check_docid, clean, text_of
+from hypserini.train.data.lines import Checking, LineFile, not_utf8, parse_json
 
 
 class TextStore:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from hypserini.errors import TrainingError
 from hypserini.train.data.examples import Example, Item
-from hypserini.train.data.lines import LineFile, not_utf8
-from hypserini.train.data.progress import Checking
+from hypserini.train.data.lines import Checking, LineFile, not_utf8
 from hypserini.train.data.selection import Selection
 from hypserini.train.data.text_store import TextStore, key_of
 

@@ -168,30 +168,6 @@ public final class Index implements Closeable {
     return vector == null ? null : vector.clone();
   }
 
-  /** The mean of up to {@code most} vectors spread evenly, as little-endian float32. */
-  public byte[] meanVector(int most) throws IOException {
-    GraphSegments segments = new GraphSegments(this, null);
-    double[] sum = new double[dimension()];
-    long count = 0;
-    int step = Math.max(1, Math.ceilDiv(segments.size, Math.max(1, most)));
-    for (GraphSegment segment : segments.all) {
-      for (int ordinal = 0; ordinal < segment.size; ordinal += step) {
-        if (segment.accepts(ordinal)) {
-          float[] vector = segment.vector(ordinal);
-          for (int i = 0; i < sum.length; i++) {
-            sum[i] += vector[i];
-          }
-          count++;
-        }
-      }
-    }
-    ByteBuffer mean = ByteBuffer.allocate(4 * sum.length).order(ByteOrder.LITTLE_ENDIAN);
-    for (double total : sum) {
-      mean.putFloat((float) (total / Math.max(1, count)));
-    }
-    return mean.array();
-  }
-
   /** Up to {@code most} vectors spread evenly over the index, as little-endian float32. */
   public byte[] someVectors(int most) throws IOException {
     GraphSegments segments = new GraphSegments(this, null);

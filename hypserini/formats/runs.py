@@ -1,0 +1,216 @@
+"""Runs: ranked documents for each topic, written as they come and read back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from gzip import BadGzipFile
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from hypserini.errors import RunError
+from hypserini.formats.output import atomic_output, open_text
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("trec", "msmarco", "json")
+
+Run = dict[str, list[tuple[str, float]]]
+"""Topic id -> (document id, score) pairs, best first."""
+
+
+class Hit(Protocol):
+    """What a run is made of; Pyserini's hits and ours alike."""
+
+    docid: str
+    score: float
+
+
+class RunWriter:
+    """Writes a run topic by topic; made by `write_run`.
+
+    Args:
+        file: an open text file.
+        format: "trec" (`qid Q0 docid rank score tag`, scores with six digits, as Pyserini),
+            "msmarco" (`qid docid rank`, tab-separated), or "json" (a line a topic: `qid`, `query`
+            where it is known, `hits` with `docid`, `rank`, `score`, and `contents` if asked for).
+        tag: the run's name in TREC runs.
+    """
+
+    def __init__(self, file: IO[str], format: str = "trec", tag: str = "hypserini") -> None:
+        if format not in FORMATS:
+            raise RunError(f"unknown run format {format}: expected {', '.join(FORMATS)}.")
+        if not tag or any(char.isspace() for char in tag):
+            raise RunError(f"the tag {tag!r} is empty or contains white space: choose another.")
+        self._file = file
+        self._format = format
+        self.tag = tag
+
+    def write(
+        self,
+        qid: str,
+        hits: Iterable[Hit | tuple[str, float]],
+        query: str = "",
+        contents: Callable[[str], str | None] | None = None,
+    ) -> None:
+        """Write the hits of one topic, best first.
+
+        Args:
+            qid: the topic's id.
+            hits: objects with `docid` and `score`, or pairs of them.
+            query: the topic's text, kept in the JSON format alone.
+            contents: gives the text of a docid, for the JSON format; None leaves texts out.
+        """
+        pairs = [hit if isinstance(hit, tuple) else (hit.docid, hit.score) for hit in hits]
+        if self._format == "json":
+            record: dict[str, Any] = {"qid": qid, **({"query": query} if query else {})}
+            record["hits"] = [
+                {
+                    "docid": docid,
+                    "rank": rank,
+                    "score": round(float(score), 6),
+                    **({"contents": contents(docid)} if contents else {}),
+                }
+                for rank, (docid, score) in enumerate(pairs, 1)
+            ]
+            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            return
+        for rank, (docid, score) in enumerate(pairs, 1):
+            if self._format == "trec":
+                line = f"{qid} Q0 {docid} {rank} {score:.6f} {self.tag}\n"
+            else:
+                line = f"{qid}\t{docid}\t{rank}\n"
+            self._file.write(line)
+
+
+@contextmanager
+def write_run(
+    path: str | Path, format: str = "trec", tag: str = "hypserini"
+) -> Iterator[RunWriter]:
+    """Open a run for writing: it appears at `path` whole when the block ends, or not at all.
+
+    Raises:
+        OutputError: the path cannot be written (`files.check_writable` tells so before a search).
+        RunError: an unknown format, or a tag that a run cannot hold.
+    """
+    with atomic_output(path) as file:
+        yield RunWriter(file, format, tag)
+
+
+def read_run(path: str | Path) -> Run:
+    """Read a run in any format that `write_run` writes; .gz is decompressed.
+
+    TREC runs are sorted by score, as trec_eval does; equal scores keep the order of the file. If
+    their lines or ranks say otherwise, that is logged once, with the line. MS MARCO runs have no
+    scores: they get 1/rank.
+
+    Raises:
+        RunError: a missing or empty file, a malformed line, or a document twice for one topic.
+    """
+    run: Run = {}
+    seen: dict[str, set[str]] = {}
+    unsorted = 0
+    for line, qid, docid, score in _records(path):
+        if not unsorted and qid in run and score > run[qid][-1][1]:
+            unsorted = line
+        documents = seen.setdefault(qid, set())
+        if docid in documents:
+            raise RunError(
+                f"{path}, line {line}: document {docid} occurs twice for topic {qid}: remove one."
+            )
+        documents.add(docid)
+        run.setdefault(qid, []).append((docid, score))
+    if not run:
+        raise RunError(f"the run {path} is empty.")
+    if unsorted:
+        logger.warning(
+            "%s, line %d: the score is higher than that of the line before; the run is sorted by"
+            " score, whatever its ranks say",
+            *(path, unsorted),
+        )
+    for hits in run.values():
+        hits.sort(key=lambda hit: -hit[1])
+    return run
+
+
+def first_lines(path: str | Path, qids: Sequence[str]) -> list[int]:
+    """The first line of a run that is about each of some of its topics."""
+    lines: dict[str, int] = {}
+    for line, qid, _, _ in _records(path):
+        if lines.setdefault(qid, line) == line and all(wanted in lines for wanted in qids):
+            break
+    return [lines[qid] for qid in qids]
+
+
+def read_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a text file that are not blank, with their numbers.
+
+    Args:
+        path: the file.
+        what: what to call it when it is not there ("run", "qrels file").
+
+    Raises:
+        RunError: the file is missing, unreadable, damaged, or not UTF-8.
+    """
+    line = 0
+    try:
+        with open_text(path) as file:
+            for line, text in enumerate(file, 1):
+                if text.strip():
+                    yield line, text
+    except FileNotFoundError as error:
+        raise RunError(f"the {what} {path} does not exist.") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path}, after line {line}: not UTF-8 text.") from error
+    except (BadGzipFile, EOFError, zlib.error) as error:
+        raise RunError(f"{path} is a damaged gzip file ({error}).") from error
+    except OSError as error:
+        raise RunError(f"cannot read the {what} {path}: {error.strerror or error}.") from error
+
+
+def _records(path: str | Path) -> Iterator[tuple[int, str, str, float]]:
+    for line, text in read_lines(path, "run"):
+        if text.lstrip().startswith("{"):
+            for qid, docid, score in _from_json(path, line, text):
+                yield line, qid, docid, score
+            continue
+        fields = text.split()
+        if len(fields) == 6:
+            qid, _, docid, _, score_text, _ = fields
+            yield line, qid, docid, _number(path, line, "score", score_text)
+        elif len(fields) == 3:
+            qid, docid, rank_text = fields
+            rank = _number(path, line, "rank", rank_text)
+            if rank < 1:
+                raise RunError(f"{path}, line {line}: the rank {rank_text} is not 1 or more.")
+            yield line, qid, docid, 1 / rank
+        else:
+            raise RunError(
+                f"{path}, line {line}: expected `qid Q0 docid rank score tag` or `qid docid rank`, "
+                f"found {text.strip()[:60]!r}."
+            )
+
+
+def _from_json(path: str | Path, line: int, text: str) -> Iterator[tuple[str, str, float]]:
+    try:
+        record = json.loads(text)
+        for hit in record["hits"]:
+            yield str(record["qid"]), str(hit["docid"]), float(hit["score"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path}, line {line}: expected JSON with qid and hits of docid and score ({error})."
+        ) from error
+
+
+def _number(path: str | Path, line: int, what: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise RunError(f"{path}, line {line}: the {what} {text!r} is not a number.")
+    return value

@@ -1,0 +1,21 @@
+"""The JVM of this process, and what crosses the border between Python and Java.
+
+`import hypserini.jvm` starts nothing; `hypserini.jvm.start()` does, and so does the first class.
+"""
+
+from hypserini.jvm.border import pack, pack_path, reason, shared_array, unpack, unpack_pairs
+from hypserini.jvm.starting import detach, find_jdk, java_class, lucene_version, start
+
+__all__ = [
+    "detach",
+    "find_jdk",
+    "java_class",
+    "lucene_version",
+    "pack",
+    "pack_path",
+    "reason",
+    "shared_array",
+    "start",
+    "unpack",
+    "unpack_pairs",
+]

@@ -1,0 +1,1 @@
+"""A collection that every machine can make: the documentation of its installed Python packages."""

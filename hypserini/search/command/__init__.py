@@ -1,0 +1,1 @@
+"""The search command: its flags, what they ask for, and what it tells."""

@@ -1,0 +1,181 @@
+"""The tasks of the search command: write a run, print one query's hits, answer at a prompt."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from hypserini import defaults
+from hypserini.encode.saved import SavedQNets
+from hypserini.errors import IndexingError, TopicsError
+from hypserini.formats.runs import write_run
+from hypserini.formats.topics import Topics, load_topics
+from hypserini.search.bm25 import Bm25
+from hypserini.search.command.explanation import Explanation
+from hypserini.search.command.plan import SearchPlan
+from hypserini.search.command.prompt import answer, read_query
+from hypserini.search.command.stages import Stages
+from hypserini.search.filters import Filter, make_filter
+from hypserini.search.ranking import Hits
+from hypserini.search.searcher import LuceneHypencoderSearcher
+
+SNIPPET = 200
+
+
+def perform(plan: SearchPlan) -> Iterator[str]:
+    """Do what the plan says; yields the lines to print as they come.
+
+    Raises:
+        HypseriniError: Something that the plan names is missing, malformed or does not fit.
+    """
+    if plan.topics is not None:
+        yield from write_topics(plan, load_topics(plan.topics))
+    elif plan.query is not None:
+        yield from ask(plan, plan.query)
+    else:
+        yield from converse(plan)
+
+
+def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
+    """Search with all topics and write the run."""
+    index = find_index(plan, topics)
+    name = Path(topics.name).name.split(".")[0]
+    output = plan.output.path or Path(f"runs/{index.name}.{name}.txt")
+    texts = dict(topics.items)
+    # Opened before the model is loaded: a path that cannot be written costs no time.
+    with (
+        write_run(output, plan.output.format, tag=plan.output.tag or "hypserini") as writer,
+        Stages(plan, index, topics) as around,
+        open_searcher(plan, index) as searcher,
+    ):
+        wanted = make_filter(searcher.index, plan.filter)
+        told = Explanation(plan, searcher, topics, wanted)
+        yield from told.calibrate()
+        started = time.perf_counter()
+        hits = 0
+        rankings = told.watch(search_topics(plan, searcher, topics, around, wanted))
+        for qid, ranking in around.finish(rankings, wanted):
+            writer.tag = told.tag
+            writer.write(qid, ranking, texts[qid], searcher.contents)
+            hits += len(ranking)
+        seconds = time.perf_counter() - started
+        yield from told.lines()
+    around.report()
+    yield f"{output}: {len(topics):,} topics, {hits:,} hits, {seconds:.1f} s"
+
+
+def find_index(plan: SearchPlan, topics: Topics | None) -> Path:
+    """The index to search: the plan's, or the default of the topics' collection."""
+    family = defaults.COLLECTIONS.get(topics.family or "") if topics else defaults.DEMO_COLLECTION
+    named = plan.place.index
+    if named:
+        path = Path(named)
+        if not path.exists() and (defaults.index_root() / path).exists():
+            return defaults.index_root() / path
+        command = "python -m hypserini.index --collection COLLECTION --index " + named
+        return require_index(path, command)
+    if family is None:
+        raise TopicsError(
+            f"no default index belongs to the topics {plan.topics}: name one with --index."
+        )
+    return require_index(defaults.default_index(family, plan.place.model), family.build_command)
+
+
+def require_index(path: Path, build_command: str) -> Path:
+    """Return `path` if there is something; the error names the command that builds the index."""
+    if path.exists():
+        return path
+    raise IndexingError(f"the index {path} is not there; build it with: {build_command}")
+
+
+def open_searcher(plan: SearchPlan, index: Path) -> LuceneHypencoderSearcher:
+    """The searcher of a plan; errors of the model come before the first topic."""
+    searcher = LuceneHypencoderSearcher(
+        index,
+        plan.place.model,
+        device=plan.place.device,
+        dtype=plan.place.dtype,
+        max_length=plan.place.max_length,
+        batch_size=plan.place.batch_size,
+        mode=plan.mode,
+        options=plan.options,
+    )
+    if not plan.place.encoded_queries:
+        _ = searcher.encoder
+    return searcher
+
+
+def search_topics(
+    plan: SearchPlan,
+    searcher: LuceneHypencoderSearcher,
+    topics: Topics,
+    around: Stages,
+    filter: Filter | None,
+) -> Iterator[tuple[str, Hits]]:
+    """The rankings of all topics in order, under a progress bar."""
+    qids, k = topics.qids, plan.depth
+    with tqdm(total=len(qids), desc="searching", unit=" topics", disable=plan.telling.quiet) as bar:
+        how = {**around.search_options, "filter": filter}
+        if plan.place.encoded_queries:
+            rankings = search_encoded(plan, searcher, qids, how)
+        else:
+            rankings = searcher.stream_search(topics.texts, qids, k, plan.place.threads, **how)
+        for qid, ranking in rankings:
+            yield qid, ranking
+            bar.update()
+
+
+def search_encoded(
+    plan: SearchPlan,
+    searcher: LuceneHypencoderSearcher,
+    qids: list[str],
+    how: dict[str, Any],
+) -> Iterator[tuple[str, Hits]]:
+    """The rankings of topics whose q-nets were saved; they are read a batch at a time."""
+    folder = plan.place.encoded_queries
+    assert folder is not None
+    saved = SavedQNets(folder)
+    fingerprint = saved.metadata.get("fingerprint")
+    if searcher.metadata and fingerprint and fingerprint != searcher.metadata.fingerprint:
+        raise IndexingError(
+            f"the q-nets in {folder} were made by {saved.metadata.get('model')} and "
+            f"the index {searcher.index.path} by {searcher.metadata.model}: "
+            "encode the topics with the model of the index."
+        )
+    for start in range(0, len(qids), plan.place.batch_size):
+        batch = qids[start : start + plan.place.batch_size]
+        q_nets = saved.load(batch)
+        q_nets_of = [q_nets[i] for i in range(len(batch))]
+        yield from searcher.stream_search(q_nets_of, batch, plan.depth, **how)
+
+
+def ask(plan: SearchPlan, query: str) -> Iterator[str]:
+    """The hits of one query with a title or the beginning of the text."""
+    index = find_index(plan, None)
+    topics = Topics("query", [("query", query)])
+    with Stages(plan, index, topics) as around, open_searcher(plan, index) as searcher:
+        wanted = make_filter(searcher.index, plan.filter)
+        found = searcher.stream_search(
+            topics.texts, topics.qids, plan.hits, filter=wanted, **around.search_options
+        )
+        [(_, hits)] = around.finish(found, wanted)
+        for rank, hit in enumerate(hits, start=1):
+            document = searcher.doc(hit.docid)
+            text = " ".join((document.contents() or "").split()) if document else ""
+            yield f"{rank:3} {hit.score:10.4f}  {hit.docid}\n      {text[:SNIPPET]}"
+
+
+def converse(plan: SearchPlan) -> Iterator[str]:
+    """Ask for queries until an empty line; yields what BM25 and the q-nets find."""
+    index = find_index(plan, None)
+    with Bm25(index, plan.around.bm25) as bm25, open_searcher(plan, index) as searcher:
+        wanted = make_filter(searcher.index, plan.filter)
+        yield f"{index}: {searcher.num_docs:,} documents. An empty line ends."
+        while query := read_query():
+            width = shutil.get_terminal_size().columns
+            yield "\n".join(answer(searcher, bm25, query, plan.hits, width, wanted))

@@ -1,0 +1,1 @@
+"""The modes of searching, one a file, and the table of their names."""

@@ -1,0 +1,78 @@
+"""Chooses the mode: exhaustive where that answers at once on this device, tangent otherwise."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import torch
+
+from hypserini.index.reader import Index
+from hypserini.search.filters import Filter, count_searched
+from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.modes.tangent import TangentOptions, search_by_tangents
+from hypserini.search.ranking import Hits
+from hypserini.search.scorer import QNetScorer, QueryBatch
+
+logger = logging.getLogger(__name__)
+
+QUICK_MS = 100.0
+"""An exhaustive search that takes a query less than this is not worth approximating."""
+
+FLOPS = {"cpu": 30e9, "cuda": 30e12, "mps": 2e12}
+"""What a device may be expected to do a second; of a CPU, one thread."""
+
+BYTES = {"cpu": 4e9, "cuda": 20e9, "mps": 20e9}
+"""Bytes of vectors read a second, which is what small q-nets wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutoOptions:
+    """What the chosen mode is searched with.
+
+    Attributes:
+        tangent: Options of tangent search, if that is chosen.
+        quick_ms: Milliseconds a query that exhaustive search may take.
+    """
+
+    tangent: TangentOptions = field(default_factory=TangentOptions)
+    quick_ms: float = QUICK_MS
+
+
+def choose_mode(
+    index: Index, scorer: QNetScorer, filter: Filter | None = None, quick_ms: float = QUICK_MS
+) -> str:
+    """`exhaustive` or `tangent`, by the arithmetic that scoring all documents would take.
+
+    It is estimated and not timed, so that the same search is the same every time.
+    """
+    documents = count_searched(index, filter)
+    config = scorer.q_net.config
+    operations = 2.0 * documents * sum(rows * columns for rows, columns in config.matrix_shapes)
+    device = scorer.device.type
+    rate = FLOPS.get(device, FLOPS["cpu"])
+    if device == "cpu":
+        rate *= torch.get_num_threads()
+    read = 4.0 * documents * config.dim / BYTES.get(device, BYTES["cpu"])
+    milliseconds = (operations / rate + read) * 1e3
+    mode = "exhaustive" if milliseconds <= quick_ms else "tangent"
+    logger.debug(
+        "%s search: scoring all %d documents would take about %.0f ms a query on %s",
+        *(mode, documents, milliseconds, scorer.device),
+    )
+    return mode
+
+
+def search_automatically(
+    index: Index,
+    batch: QueryBatch,
+    k: int,
+    scorer: QNetScorer,
+    options: AutoOptions,
+    filter: Filter | None = None,
+) -> list[Hits]:
+    """Search in the mode that `choose_mode` chooses; each hit list's cost tells which it was."""
+    mode = choose_mode(index, scorer, filter, options.quick_ms)
+    if mode == "tangent":
+        return search_by_tangents(index, batch, k, scorer, options.tangent, filter)
+    return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)

@@ -1,0 +1,78 @@
+"""Exhaustive search: every document is scored. Exact, and the reference for every other mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hypserini import jvm
+from hypserini.index.reader import Index
+from hypserini.search.candidates import Candidates
+from hypserini.search.filters import Filter, java_of
+from hypserini.search.ranking import Cost, Hits
+from hypserini.search.scorer import QNetScorer, QueryBatch, drive
+
+ROWS_ON_CPU = 1024
+ROWS_ON_GPU = 16384
+"""Documents handed out at once: blocks that fit the caches of a CPU, or keep a GPU busy."""
+
+
+class Scan(Candidates):
+    """Hands out every live vector of an index once: exhaustive search, exact.
+
+    Args:
+        index: An opened index.
+        queries: Queries scored together.
+        k: Documents kept of each; more than there are keeps all of them.
+        block: Documents handed out at once.
+        filter: Leaves out all other documents; None: all are scored.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        queries: int,
+        k: int,
+        block: int = ROWS_ON_CPU,
+        filter: Filter | None = None,
+    ) -> None:
+        if min(queries, k, block) < 1:
+            raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
+        scan = jvm.java_class("io.hypserini.Scan")
+        super().__init__(
+            scan(index.java, queries, k, block, java_of(filter)), index, queries, block
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExhaustiveOptions:
+    """How the index is scanned.
+
+    Attributes:
+        block: Documents handed out at once; by default what suits the device.
+    """
+
+    block: int | None = None
+
+
+def search_exhaustively(
+    index: Index,
+    batch: QueryBatch,
+    k: int,
+    scorer: QNetScorer,
+    options: ExhaustiveOptions,
+    filter: Filter | None = None,
+) -> list[Hits]:
+    """Rank all documents for all queries of a batch in one scan of the index."""
+    rows = options.block or (ROWS_ON_CPU if scorer.device.type == "cpu" else ROWS_ON_GPU)
+    queries = len(batch)
+    with Scan(index, queries, k, rows, filter) as candidates:
+        cost = drive(candidates, scorer)
+        ranked = [candidates.hits(i) for i in range(queries)]
+    each = Cost(
+        evaluations=cost.evaluations,
+        rounds=cost.rounds,
+        fetch_ms=cost.fetch_ms / queries,
+        score_ms=cost.score_ms / queries,
+        mode="exhaustive",
+    )
+    return [Hits.of(one, replace(each)) for one in ranked]

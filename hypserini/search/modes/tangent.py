@@ -1,0 +1,245 @@
+"""Tangent search: the gradient of a q-net steers Lucene's vector search to what it will like.
+
+A trained q-net is nearly linear over a corpus, so that its gradient, used as a query vector, orders
+documents almost as the q-net does. The mean of its gradients at a few documents from all over the
+corpus tells where to look first; the nearest unseen documents are scored by the q-net; gradients
+are taken again at the best found, and so on until the best k no longer change.
+
+The mean of the gradients is the better linear view: for vectors that are spread normally, it is the
+linear regression of the scores (Stein's lemma), where the gradient at their mean is the slope at a
+point where no document is. q-nets differ in what they make of a vector's length. The few documents
+tell that, too: where their scores follow the angle with the direction more closely than the inner
+product, documents are ranked by the angle.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from hypserini import jvm
+from hypserini.index.reader import SOME, Index
+from hypserini.modeling import QNet
+from hypserini.modeling.workers import one_thread
+from hypserini.search.candidates import Candidates
+from hypserini.search.filters import Filter, count_searched, java_of
+from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.ranking import Cost, Hits
+from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, score_block
+
+WORTH_SHARING = 50_000_000
+"""Multiplications of a round from which on they are shared out to all threads."""
+
+
+class Nearest(Candidates):
+    """Hands out, each time, the unseen documents nearest to a direction: tangent search, one query.
+
+    Args:
+        index: An opened index.
+        k: Documents kept.
+        block: Documents handed out at once, at most.
+        filter: Leaves out all other documents.
+        position: The query's place in its batch, for errors.
+        few: How many of the best documents `best_vectors` gives, at most.
+
+    Attributes:
+        direction: `[dim] float32`, to be filled before `fetch`.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        k: int,
+        block: int,
+        filter: Filter | None = None,
+        position: int = 0,
+        few: int = 16,
+    ) -> None:
+        if min(k, block) < 1:
+            raise ValueError(f"k ({k}) and block ({block}) must be at least 1")
+        nearest = jvm.java_class("io.hypserini.Nearest")
+        super().__init__(nearest(index.java, k, block, few, java_of(filter)), index, 1, block)
+        self._first_query = position
+        self.direction = self._tensor(self._java.direction(), (index.dimension,))
+        self._best = self._tensor(self._java.best(), (few, index.dimension))
+
+    def fetch(self, count: int, ef: int, by_angle: bool = False) -> int:
+        """Hand out the up to `count` unseen documents with the largest inner products.
+
+        Args:
+            count: How many, at most a block.
+            ef: Documents that the vector search keeps while it looks for them.
+            by_angle: Rank by the cosine with the direction.
+
+        Returns:
+            How many there are; 0 when every document was handed out.
+        """
+        self._java.fetch(count, ef, by_angle)
+        return self.next()
+
+    def entered(self) -> int:
+        """How many of the documents accepted last are among the best k now."""
+        return int(self._java.entered(0))
+
+    def best_vectors(self) -> torch.Tensor:
+        """The vectors of the best few documents, `[n, dim] float32`, valid until it is asked."""
+        return self._best[: self._java.writeBest()]
+
+
+@dataclass(frozen=True, slots=True)
+class TangentOptions:
+    """How far a tangent search goes; what is None follows k.
+
+    Attributes:
+        fetch: Documents scored a round.
+        rounds: Rounds at most.
+        ef: Documents kept by the vector search of the first round, from which the next rounds go
+            on: more find what is nearest more surely. By default as many as all rounds fetch.
+        max_scored: Documents scored a query, at most. As many as there are: exhaustive search.
+        stable: The share of the best k that a round may still change to be the last.
+        few: The next gradients are taken at so many best documents.
+    """
+
+    fetch: int | None = None
+    rounds: int | None = None
+    ef: int | None = None
+    max_scored: int | None = None
+    stable: float = 0.0
+    few: int | None = None
+
+    def follow(self, k: int) -> Plan:
+        """The numbers for `k` hits."""
+        tiles = max(20 * math.sqrt(k), 0.98 * k) / TILE
+        fetch = self.fetch or TILE * max(1, int(tiles))
+        rounds = self.rounds or 3
+        return Plan(
+            fetch=fetch,
+            rounds=rounds,
+            ef=max(fetch, self.ef or rounds * fetch),
+            wide_ef=max(fetch, self.ef or math.ceil(1000 * math.sqrt(k))),
+            max_scored=self.max_scored or SOME + fetch * rounds,
+            stable=int(self.stable * k),
+            few=self.few or min(max(k, 16), 64),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The numbers of a search for a certain k; as in `TangentOptions`, `stable` in documents.
+
+    Attributes:
+        wide_ef: `ef` where the graph was built by another similarity than the scores follow.
+    """
+
+    fetch: int
+    rounds: int
+    ef: int
+    wide_ef: int
+    max_scored: int
+    stable: int
+    few: int
+
+
+def search_by_tangents(
+    index: Index,
+    batch: QueryBatch,
+    k: int,
+    scorer: QNetScorer,
+    options: TangentOptions,
+    filter: Filter | None = None,
+) -> list[Hits]:
+    """Rank the documents that tangent search finds for each query of a batch.
+
+    A budget that covers all documents that may be returned makes it exhaustive and exact.
+    """
+    plan = options.follow(k)
+    if plan.max_scored >= count_searched(index, filter):
+        return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
+    shapes = scorer.q_net.config.matrix_shapes
+    work = plan.fetch * sum(rows * columns for rows, columns in shapes)
+    with one_thread() if work < WORTH_SHARING else nullcontext():
+        return [
+            _search(index, q_net, k, scorer, plan, filter, position)
+            for position, q_net in enumerate(scorer.q_net)
+        ]
+
+
+def _search(
+    index: Index,
+    q_net: QNet,
+    k: int,
+    scorer: QNetScorer,
+    plan: Plan,
+    filter: Filter | None,
+    position: int,
+) -> Hits:
+    scorer = scorer.only(q_net)
+    cost = Cost(mode="tangent")
+    started = time.perf_counter()
+    block = -(-min(plan.fetch, plan.max_scored) // TILE) * TILE
+    first = first_tangent(index, q_net)
+    cost.evaluations += first.evaluations
+    cost.score_ms += first.milliseconds
+    direction = first.direction
+    # All vectors equally long: by angle, by L2 and by inner product, the same are nearest.
+    fits = index.equally_long or (index.similarity == "cosine" and first.by_angle)
+    ef = plan.ef if fits else plan.wide_ef
+    with Nearest(index, max(k, plan.few), block, filter, position, plan.few) as nearest:
+        for _ in range(plan.rounds):
+            nearest.direction[:] = direction
+            count = min(plan.fetch, plan.max_scored - cost.evaluations)
+            # The first search is wide; the next ones rank what it met anew and go on from there.
+            n = nearest.fetch(count, count if cost.rounds else ef, first.by_angle)
+            if not n:
+                break
+            cost.score_ms += score_block(nearest, scorer, n)
+            nearest.accept(n)
+            cost.evaluations += n
+            cost.rounds += 1
+            if cost.evaluations >= plan.max_scored or nearest.entered() <= plan.stable:
+                break
+            points = nearest.best_vectors()
+            before = time.perf_counter()
+            direction = q_net.tangent(points)[1][0]
+            cost.score_ms += (time.perf_counter() - before) * 1e3
+        hits = Hits.of(nearest.hits(0), cost)
+    del hits[k:]
+    cost.fetch_ms = (time.perf_counter() - started) * 1e3 - cost.score_ms
+    return hits
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTangent:
+    """Where to look first.
+
+    Attributes:
+        direction: `[dim]`, the mean of the gradients at documents from all over the corpus.
+        by_angle: Scores follow the angle with the direction, not the inner product.
+        evaluations: Documents scored to know that.
+        milliseconds: What that took.
+    """
+
+    direction: torch.Tensor
+    by_angle: bool
+    evaluations: int
+    milliseconds: float
+
+
+def first_tangent(index: Index, q_net: QNet) -> FirstTangent:
+    """The direction in which the scores of one q-net grow over the whole corpus."""
+    before = time.perf_counter()
+    some = torch.from_numpy(index.some_vectors)
+    scores, direction = (found[0].float().cpu() for found in q_net.tangent(some))
+    products = some @ direction
+    angles = products / some.norm(dim=1).clamp_min(1e-12)
+    by_angle = bool(_correlation(scores, angles) > _correlation(scores, products))
+    return FirstTangent(direction, by_angle, len(some), (time.perf_counter() - before) * 1e3)
+
+
+def _correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    a, b = a - a.mean(), b - b.mean()
+    return (a @ b) / (a.norm() * b.norm()).clamp_min(1e-30)

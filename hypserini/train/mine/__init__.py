@@ -1,0 +1,1 @@
+"""Mining hard negatives from an index: `python -m hypserini.train.mine`."""

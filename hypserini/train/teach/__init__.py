@@ -1,0 +1,1 @@
+"""Scores of a teacher for training data: `python -m hypserini.train.teach`."""

@@ -1,0 +1,116 @@
+"""`python -m hypserini.train.teach`: score training data by a cross-encoder."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Sequence
+
+from hypserini import cli
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hypserini.train.teach",
+        description="Give every item of training data the score of a cross-encoder, in place of "
+        "the one it has: the teacher of the margin_mse and kl_divergence losses.",
+    )
+    parser.add_argument(
+        "--input", metavar="FILE", required=True, help="JSON lines, plain or gzipped"
+    )
+    parser.add_argument("--output", metavar="FILE", required=True, help="the JSON lines to write")
+    parser.add_argument(
+        "--model",
+        required=True,
+        help="a cross-encoder of transformers (AutoModelForSequenceClassification) on the hub or "
+        "in a folder, such as cross-encoder/ms-marco-MiniLM-L6-v2",
+    )
+    parser.add_argument(
+        "--score",
+        choices=("logit", "probability"),
+        default="logit",
+        help="of a model with one output that, or its sigmoid; of one with two the log-odds or "
+        "the softmax of the positive label (default: logit)",
+    )
+    parser.add_argument(
+        "--positive-label",
+        type=int,
+        default=1,
+        choices=(0, 1),
+        help="which of two labels means relevant (default: 1)",
+    )
+    parser.add_argument(
+        "--batch-size", type=cli.positive_int, default=64, help="pairs at once (default: 64)"
+    )
+    parser.add_argument(
+        "--max-length",
+        type=cli.positive_int,
+        help="tokens of a pair (default: 512, or what the model can read)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where an interrupted run with the same flags stopped, if there is one",
+    )
+    cli.add_device_arguments(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score as the flags say."""
+    from tqdm import tqdm
+
+    from hypserini.train.data.examples import read_examples
+    from hypserini.train.teach.teaching import Teaching, check_building
+
+    check_building(args.output, args.resume)
+    # Read through once before the model is loaded: bad data shows at once.
+    count = sum(1 for _ in read_examples(args.input))
+
+    from hypserini.train.teach.cross_encoder import CrossEncoder
+
+    teacher = CrossEncoder(
+        args.model,
+        device=args.device,
+        dtype=args.dtype,
+        max_length=args.max_length,
+        batch_size=args.batch_size,
+        score=args.score,
+        positive_label=args.positive_label,
+    )
+    if teacher.num_labels == 2:
+        logger.info("%s has two labels; %s means relevant", args.model, teacher.label)
+    settings = {"score": args.score, "positive-label": args.positive_label, "dtype": args.dtype}
+    teaching = Teaching(args.input, args.output, teacher, settings)
+    started = time.perf_counter()
+    with tqdm(total=count, desc="scoring", unit=" examples", disable=args.quiet) as bar:
+        for done in teaching.run(args.resume):
+            bar.update(done)
+    seconds = time.perf_counter() - started
+    logger.info(
+        "%s: %s examples%s, %s pairs in %.1f s",
+        *(args.output, f"{teaching.examples:,}"),
+        f" ({teaching.resumed:,} of them before)" if teaching.resumed else "",
+        *(f"{teaching.pairs:,}", seconds),
+    )
+    if teaching.compared:
+        share = 100 * teaching.first_best / teaching.compared
+        logger.info("the first item scores highest in %.1f %% of the examples", share)
+    if teacher.truncated:
+        logger.info(
+            "pairs longer than %d tokens, scored up to there: %s",
+            *(teacher.max_length, f"{teacher.truncated:,}"),
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return cli.main(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,217 @@
+"""Gives every item of training data its teacher's score, in chunks that can be resumed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from hypserini.errors import HypseriniError, TrainingError
+from hypserini.formats.output import check_writable
+from hypserini.train.data.examples import WholeExample, format_example, read_examples
+from hypserini.train.teach.cross_encoder import CrossEncoder
+
+logger = logging.getLogger(__name__)
+
+BATCHES_A_CHUNK = 32
+"""Batches of pairs that are sorted by length and written together."""
+
+Chunk = list[tuple[int, WholeExample]]
+
+
+class Teaching:
+    """Scores a file of training data into another.
+
+    The scored lines gather in the folder `<output>.building`, which an interrupted run leaves
+    behind. What is resumed is scored in the same batches, and so gives the same file.
+
+    Args:
+        source: The JSON lines.
+        output: The JSON lines to write, gzipped if the name ends in `.gz`.
+        teacher: Scores the pairs.
+        settings: What else decides about the scores; a run is resumed under the same alone.
+
+    Raises:
+        OutputError: The output cannot be written.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        output: str | Path,
+        teacher: CrossEncoder,
+        settings: dict[str, Any],
+    ) -> None:
+        self.pairs = 0
+        self.compared = 0
+        """Examples scored now that have several items."""
+        self.first_best = 0
+        """Those whose first item has the highest score."""
+        self.resumed = 0
+        """Examples that an earlier run had scored."""
+        self.examples = 0
+        self._source = Path(source)
+        self._output = check_writable(output)
+        self._teacher = teacher
+        status = self._source.stat()
+        self._settings = {
+            "input": str(self._source.resolve()),
+            "input size": status.st_size,
+            "input time": status.st_mtime_ns,
+            "weights": teacher.fingerprint,
+            "max-length": teacher.max_length,
+            "batch-size": teacher.batch_size,
+            **settings,
+        }
+        self._building = building_of(output)
+        self._lines = self._building / "lines.jsonl"
+        self._noted = self._building / "settings.json"
+
+    def run(self, resume: bool = False) -> Iterator[int]:
+        """Score all; hands out how many examples each step completed.
+
+        Args:
+            resume: Go on with an interrupted run, if there is one.
+
+        Raises:
+            TrainingError: The data is malformed, a score is not finite (names line and field), or
+                the run to be resumed was another one.
+        """
+        chunks = self._chunks()
+        if resume and self._building.exists():
+            self._check_settings()
+        else:
+            self._building.mkdir()
+            self._noted.write_text(json.dumps(self._settings), encoding="utf-8")
+        try:
+            with open(self._lines, "a+b") as file:
+                chunks = self._skip(chunks, file)
+                if self.resumed:
+                    yield self.resumed
+                for chunk in chunks:
+                    file.write(self._score(chunk).encode())
+                    file.flush()
+                    self.examples += len(chunk)
+                    yield len(chunk)
+        except BaseException as error:
+            # With what mends an error of ours, the scores would not be the same.
+            if isinstance(error, HypseriniError) or not self.examples:
+                shutil.rmtree(self._building)
+            else:
+                logger.warning(
+                    "%s: %s examples are scored: go on with --resume",
+                    *(self._building, f"{self.examples:,}"),
+                )
+            raise
+        self._finish()
+
+    def _chunks(self) -> Iterator[Chunk]:
+        size = BATCHES_A_CHUNK * self._teacher.batch_size
+        chunk: Chunk = []
+        pairs = 0
+        for line, example in read_examples(self._source):
+            chunk.append((line, example))
+            pairs += len(example["items"])
+            if pairs >= size:
+                yield chunk
+                chunk, pairs = [], 0
+        if chunk:
+            yield chunk
+
+    def _check_settings(self) -> None:
+        try:
+            noted = json.loads(self._noted.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            noted = {}
+        for name, value in self._settings.items():
+            if noted.get(name) != value:
+                raise TrainingError(
+                    f"the interrupted run in {self._building} had {name} {noted.get(name)} and not "
+                    f"{value}: run it as before, or remove that folder and start again."
+                )
+
+    def _skip(self, chunks: Iterator[Chunk], file: IO[bytes]) -> Iterator[Chunk]:
+        """The chunks that are not whole in the file; what is there of others is cut off."""
+        file.seek(0)
+        whole = 0
+        for chunk in chunks:
+            lines = list(islice(file, len(chunk)))
+            if len(lines) < len(chunk) or not lines[-1].endswith(b"\n"):
+                chunks = chain([chunk], chunks)
+                break
+            whole += sum(map(len, lines))
+            self.resumed += len(chunk)
+        self.examples = self.resumed
+        file.truncate(whole)
+        return chunks
+
+    def _score(self, chunk: Chunk) -> str:
+        """The lines of a chunk with their scores."""
+        queries = [e["query"]["content"] for _, e in chunk for _ in e["items"]]
+        texts = [item["content"] for _, e in chunk for item in e["items"]]
+        scores = self._teacher.score(queries, texts)
+        self.pairs += len(scores)
+        written = []
+        start = 0
+        for line, example in chunk:
+            own = scores[start : start + len(example["items"])]
+            start += len(own)
+            self._check_finite(own, line)
+            self.compared += len(own) > 1
+            self.first_best += len(own) > 1 and bool(own[0] >= own.max())
+            # The shortest decimals that float32 tells apart.
+            values = [float(str(score)) for score in own]
+            items = [
+                {**item, "score": value}
+                for item, value in zip(example["items"], values, strict=True)
+            ]
+            written.append(format_example({**example, "items": items}))
+        return "".join(written)
+
+    def _check_finite(self, scores: np.ndarray, line: int) -> None:
+        bad = np.flatnonzero(~np.isfinite(scores))
+        if bad.size:
+            raise TrainingError(
+                f"{self._source}, line {line}: the model {self._teacher.name} gives items[{bad[0]}]"
+                f" the score {scores[bad[0]]}: check its weights, or score with --dtype float32."
+            )
+
+    def _finish(self) -> None:
+        """Put the lines in their place."""
+        if self._output.name.endswith(".gz"):
+            packed = self._building / "lines.jsonl.gz"
+            with open(self._lines, "rb") as lines, gzip.open(packed, "wb") as file:
+                shutil.copyfileobj(lines, file)
+            os.replace(packed, self._output)
+        else:
+            os.replace(self._lines, self._output)
+        shutil.rmtree(self._building)
+
+
+def building_of(output: str | Path) -> Path:
+    """The folder where the scored lines gather until all are there."""
+    path = Path(output)
+    return path.with_name(path.name + ".building")
+
+
+def check_building(output: str | Path, resume: bool) -> None:
+    """Refuse to write over an interrupted run, before anything is loaded.
+
+    Raises:
+        TrainingError: There is one, and it is not to be resumed.
+        OutputError: The output cannot be written.
+    """
+    check_writable(output)
+    building = building_of(output)
+    if building.exists() and not resume:
+        raise TrainingError(
+            f"an interrupted run lies in {building}: give --resume to go on with it, or remove it."
+        )

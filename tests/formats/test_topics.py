@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hypserini.errors import TopicsError
+from hypserini.formats.names import find_cached
+from hypserini.formats.topics import load_topics
+
+TREC = """<top>
+<num> Number: 301
+<title> International Organized Crime
+
+<desc> Description:
+Identify organizations: who, where.
+
+<narr> Narrative:
+A relevant document must <b>name</b> one.
+</top>
+
+<top>
+
+<num> Number: 051 </num>
+<title>
+Airbus
+Subsidies
+</title>
+<desc>D2</desc><narr>N2</narr>
+</top>
+"""
+COVID = """<?xml version="1.0" encoding="UTF-8"?>
+<topics task="COVIDSearch 2020">
+<topic number="1"><query>coronavirus origin</query>
+<question>what is the origin &amp; cause?</question>
+</topic>
+<topic number="2"><query>weather</query><question>q2</question></topic>
+</topics>
+"""
+TWO = [("1", "first query"), ("2", "zweite Anfrage: für")]
+
+
+def write(path, text: str):
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+def json_lines(id_key: str, text_key: str) -> str:
+    return "".join(json.dumps({id_key: qid, text_key: text, "x": 1}) + "\n" for qid, text in TWO)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cacm.tsv", "1\tfirst query\n2\tzweite Anfrage: für\n"),
+        ("beir.tsv.gz", "1\tfirst query\tanswer\n\n2\t zweite  Anfrage: für \r\n"),
+        ("topics", "\ufeff1\tfirst query\n2\tzweite Anfrage: für"),
+        ("web.txt", "1:first query\n2:zweite Anfrage: für\n"),
+        ("a.jsonl", json_lines("qid", "title")),
+        ("b.jsonl.gz", json_lines("_id", "text")),
+        ("c.jsonl", json_lines("id", "text")),
+        ("d.json", json_lines("query_id", "query")),
+        ("e.txt", json_lines("id", "contents")),
+        ("f.json", json.dumps([{"qid": int(qid), "question": text} for qid, text in TWO])),
+        ("g.json", json.dumps({qid: {"title": text} for qid, text in TWO}, indent=1)),
+        ("h.json", json.dumps(dict(TWO))),
+    ],
+)
+def test_reads_files_by_their_content(tmp_path, name, text):
+    topics = load_topics(write(tmp_path / name, text))
+    assert topics.items == TWO
+    assert (topics.qids, topics.texts) == (["1", "2"], ["first query", "zweite Anfrage: für"])
+    assert topics.family is None
+
+
+def test_reads_trec_topics(tmp_path):
+    path = write(tmp_path / "topics.trec", TREC)
+    assert load_topics(path).items == [
+        ("301", "International Organized Crime"),
+        ("51", "Airbus Subsidies"),
+    ]
+    assert load_topics(path, query_key="desc").texts[0] == "Identify organizations: who, where."
+    described = load_topics(path, query_key="narrative").texts
+    assert described == ["A relevant document must <b>name</b> one.", "N2"]
+
+
+def test_reads_trec_covid(tmp_path):
+    path = write(tmp_path / "covid.xml", COVID)
+    assert load_topics(path).items == [("1", "coronavirus origin"), ("2", "weather")]
+    assert load_topics(path, query_key="question").texts[0] == "what is the origin & cause?"
+
+
+def test_query_key_chooses_the_field(tmp_path):
+    path = write(tmp_path / "t.jsonl", '{"qid": "1", "title": "short", "description": "long"}\n')
+    assert load_topics(path, query_key="description").texts == ["long"]
+    with pytest.raises(TopicsError, match=r"line 1: the topic has no narrative"):
+        load_topics(path, query_key="narrative")
+
+
+@pytest.mark.parametrize("folder", ["topics-and-qrels", "topics"])
+@pytest.mark.parametrize(
+    ("name", "file", "full_name", "family"),
+    [
+        ("dl19", "topics.dl19-passage.txt", "dl19-passage", "msmarco-v1-passage"),
+        ("dl20", "topics.dl20.txt", "dl20-passage", "msmarco-v1-passage"),
+        ("dl20-passage", "topics.dl20.txt", "dl20-passage", "msmarco-v1-passage"),
+        (
+            "dev",
+            "topics.msmarco-passage.dev-subset.txt",
+            "msmarco-passage-dev-subset",
+            "msmarco-v1-passage",
+        ),
+        (
+            "msmarco-v1-passage.dev",
+            "topics.msmarco-passage.dev-subset.txt",
+            "msmarco-v1-passage.dev",
+            "msmarco-v1-passage",
+        ),
+        (
+            "beir-v1.0.0-scifact-test",
+            "topics.beir-v1.0.0-scifact.test.tsv.gz",
+            "beir-v1.0.0-scifact-test",
+            None,
+        ),
+        (
+            "beir-v1.0.0-scifact",
+            "topics.beir-v1.0.0-scifact.test.tsv.gz",
+            "beir-v1.0.0-scifact",
+            None,
+        ),
+        ("robust04", "topics.robust04.txt", "robust04", None),
+        ("covid-round1", "topics.covid-round1.xml", "covid-round1", None),
+    ],
+)
+def test_names_are_found_in_the_caches_of_both_pyserinis(
+    tmp_path, monkeypatch, folder, name, file, full_name, family
+):
+    monkeypatch.setenv("PYSERINI_CACHE", str(tmp_path))
+    (tmp_path / folder).mkdir()
+    # Neighbours that must not be taken for it.
+    for other in ("topics.dl19-doc.txt", "topics.robust04.extra.txt", "qrels.robust04.txt"):
+        write(tmp_path / folder / other, "9\tanother\n")
+    write(tmp_path / folder / file, "1\tfirst query\n2\tzweite Anfrage: für\n")
+    topics = load_topics(name)
+    assert topics.items == TWO
+    assert (topics.name, topics.family) == (full_name, family)
+
+
+def test_names_need_neither_a_jvm_nor_the_web_once_cached(tmp_path):
+    (tmp_path / "topics").mkdir()
+    write(tmp_path / "topics" / "topics.dl19-passage.txt", "1\tq\n")
+    code = (
+        "import sys; from hypserini.formats.topics import load_topics; load_topics('dl19');"
+        "print(sorted({'jnius', 'pyserini', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYSERINI_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_file_in_the_working_folder_goes_before_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "dl19", "7\tmy own\n")
+    assert load_topics("dl19").items == [("7", "my own")]
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("dl18", "dl19"),
+        ("core71", "core17"),
+        ("beir-v1.0.0-scifat-test", "beir-v1.0.0-scifact-test"),
+    ],
+)
+def test_unknown_names_suggest_the_nearest(name, nearest):
+    with pytest.raises(
+        TopicsError, match=f"unknown topics {name}: .*nearest names are .*{nearest}"
+    ):
+        load_topics(name)
+
+
+def test_known_names_that_are_not_cached_say_where_to_put_the_file(tmp_path, monkeypatch):
+    from hypserini.jvm import java_class
+
+    if find_cached("topics", "dl22"):
+        pytest.skip("dl22 lies in this machine's cache")
+    monkeypatch.setenv("PYSERINI_CACHE", str(tmp_path))
+    # A proxy that nobody serves: the web is out of reach wherever this runs.
+    system = java_class("java.lang.System")
+    system.setProperty("https.proxyHost", "127.0.0.1")
+    system.setProperty("https.proxyPort", "9")
+    try:
+        with pytest.raises(TopicsError, match="topics dl22 cannot be fetched") as caught:
+            load_topics("dl22")
+    finally:
+        system.clearProperty("https.proxyHost")
+        system.clearProperty("https.proxyPort")
+    assert f"put the file as {tmp_path / 'topics-and-qrels' / 'topics.dl22.txt'}" in str(
+        caught.value
+    )
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.tsv", "1\tone\n2 two\n", r"line 2: no TAB"),
+        ("t.tsv", "1\tone\n\n1\tagain\n", r"line 3: topic 1 was already given in line 1"),
+        ("t.tsv", "1\tone\n2\t \n", r"line 2: topic 2 has no text"),
+        ("t.tsv", "1\tone\n\ttwo\n", r"line 2: the topic has no id"),
+        ("t.tsv", "who won\t['x']\n", r"line 1: the id 'who won' contains white space"),
+        ("t.tsv", "\n", r"holds no topics"),
+        ("t.jsonl", '{"id": 1, "text": "a"}\n{"id": 2, "text"}\n', r"line 2: malformed JSON"),
+        ("t.jsonl", '{"id": 1, "text": "a"}\n{"id": 2}\n', r"line 2: the topic has no text"),
+        ("t.jsonl", '{"text": "a"}\n{"text": "b"}\n', r"line 1: the topic has no id"),
+        ("t.jsonl", '{"id": 1, "text": 7}\n', r"text of topic 1 is not a string"),
+        ("t.json", "[1]", r"topic 1: expected a JSON object"),
+        ("t.json", '{"1": {"title": ""}}', r"topic 1 has no text"),
+        ("t.trec", "<top>\n<num>1\n<desc>d\n</top>\n", r"line 1: the topic has no <title>"),
+        ("t.trec", "<top>\n<num>1\n<title>t\n", r"line 1: the topic is not closed"),
+        ("t.tsv.gz", None, r"damaged gzip"),
+    ],
+)
+def test_errors_name_the_file_and_the_line(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is None:
+        path.write_bytes(gzip.compress(b"1\tone\n")[:-6])
+    else:
+        path.write_text(content)
+    with pytest.raises(TopicsError, match=message) as caught:
+        load_topics(path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_files_and_folders_are_told_apart_from_names(tmp_path):
+    with pytest.raises(TopicsError, match=r"topics file .*absent\.tsv does not exist"):
+        load_topics(tmp_path / "absent.tsv")
+    with pytest.raises(TopicsError, match="is a folder"):
+        load_topics(tmp_path)
+
+
+def test_reads_cacm(cacm):
+    assert len(load_topics(cacm / "topics.tsv")) == 64
