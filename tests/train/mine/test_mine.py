@@ -406,7 +406,8 @@ def test_an_index_without_texts_is_refused(
 
 def test_help_loads_neither_torch_nor_java() -> None:
     code = (
-        "import sys\nfrom hypserini.train.mine.__main__ import build_parser\nbuild_parser().format_help()\n"
+        "import sys\nfrom hypserini.train.mine.__main__ import build_parser\n"
+        "build_parser().format_help()\n"
         "assert not {'torch', 'jnius', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -288,7 +288,8 @@ def test_bad_data_is_named_before_the_model_is_loaded(
 
 def test_help_loads_neither_torch_nor_java() -> None:
     code = (
-        "import sys\nfrom hypserini.train.teach.__main__ import build_parser\nbuild_parser().format_help()\n"
+        "import sys\nfrom hypserini.train.teach.__main__ import build_parser\n"
+        "build_parser().format_help()\n"
         "assert not {'torch', 'jnius', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
