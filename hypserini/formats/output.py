@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,9 @@ from typing import IO, Any, TextIO
 from hypserini.errors import OutputError
 from hypserini.formats import parts
 from hypserini.formats.disk import sync
+
+READER_SECONDS = 30
+"""How long a FIFO is waited for to be read."""
 
 
 def open_text(path: str | os.PathLike[str]) -> TextIO:
@@ -86,7 +91,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
             )
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists() and not os.access(place, os.W_OK):
-            raise PermissionError(13, "it is write-protected")
+            raise PermissionError(errno.EACCES, "it is write-protected")
         # os.access answers for root and for read-only mounts alike only when it is tried.
         with tempfile.TemporaryFile(dir=place.parent):
             return place
@@ -96,10 +101,32 @@ def _check_stream(path: str | os.PathLike[str]) -> Path:
     descriptor = descriptor_of(path)
     if descriptor is None:
         if not os.access(destination(path), os.W_OK):
-            raise PermissionError(13, "Permission denied")
+            raise PermissionError(errno.EACCES, "permission denied")
         return destination(path)
     os.write(descriptor, b"")
     return Path(path)
+
+
+def _open_stream(path: str | os.PathLike[str]) -> int:
+    descriptor = descriptor_of(path)
+    if descriptor is not None:
+        return os.dup(descriptor)
+    place = destination(path)
+    if not place.is_fifo():
+        return os.open(place, os.O_WRONLY)
+    deadline = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            opened = os.open(place, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > deadline:
+                raise OSError(errno.ENXIO, f"nobody reads it, {READER_SECONDS} s long") from error
+            time.sleep(0.05)
+        else:
+            os.set_blocking(opened, True)
+            return opened
 
 
 class _File(io.FileIO):
@@ -129,8 +156,7 @@ def atomic_output(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]
     place = check_writable(path)
     if is_stream(path):
         with told(path):
-            descriptor = descriptor_of(path)
-            opened = os.open(place, os.O_WRONLY) if descriptor is None else os.dup(descriptor)
+            opened = _open_stream(path)
         with _layers(_File(opened, path), place, mode) as file:
             yield file
         return
