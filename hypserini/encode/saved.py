@@ -15,7 +15,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from hypserini.errors import ModelError, TopicsError
+from hypserini.errors import ModelError, OutputError, TopicsError
 from hypserini.formats.output import atomic_folder
 from hypserini.modeling import QNet, QNetConfig, q_net_config
 
@@ -38,7 +38,7 @@ def save_q_nets(
         metadata: What to record: `model` and `fingerprint` are compared before a search.
 
     Raises:
-        OutputError: The folder exists or cannot be made.
+        OutputError: The folder exists or cannot be written.
         ModelError: A q-net has a weight that is not finite; names the query.
     """
     with atomic_folder(folder) as beside:
@@ -48,7 +48,9 @@ def save_q_nets(
         for number, q_net in enumerate(batches):
             q_net.check_finite(qids[saved : saved + len(q_net)])
             name = f"q_nets-{number:05}.safetensors"
-            save_file({key: value.cpu() for key, value in q_net.tensors().items()}, beside / name)
+            _save(
+                {key: value.cpu() for key, value in q_net.tensors().items()}, beside / name, folder
+            )
             files.append({"file": name, "qids": list(qids[saved : saved + len(q_net)])})
             saved += len(q_net)
             config = q_net.config
@@ -61,6 +63,15 @@ def save_q_nets(
             "files": files,
         }
         (beside / INDEX_FILE).write_text(json.dumps(index, indent=1), encoding="utf-8")
+
+
+def _save(tensors: dict[str, Any], file: Path, folder: str | os.PathLike[str]) -> None:
+    try:
+        save_file(tensors, file)
+    except SafetensorError as error:  # what the operating system said, in Rust's words
+        raise OutputError(
+            f"cannot write {folder} ({error}): make room there, or choose another output folder."
+        ) from error
 
 
 class SavedQNets:

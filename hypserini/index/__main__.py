@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypserini import cli, defaults
 from hypserini.errors import IndexingError
+from hypserini.formats.names import part_of_a_name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         return
     known = defaults.COLLECTIONS.get(args.collection or defaults.DEMO_COLLECTION.name)
     model = args.model or defaults.default_model(known)
-    index = args.index or str(_default_index(args.collection, known, model))
+    index = _index(args, known, model)
     collection = _locate(args, known)
 
     from hypserini.index.build import IndexOptions, build_index
@@ -122,8 +123,9 @@ def index_from_vectors(args: argparse.Namespace) -> None:
         if getattr(args, flag):
             name = flag.replace("_", "-")
             raise IndexingError(f"--{name} belongs to encoding: leave it out with --vectors-from.")
-    if not args.index:
+    if args.index is None:
         raise IndexingError("--vectors-from needs --index, the folder to make.")
+    index = defaults.index_path(args.index)
 
     from hypserini.index.build import IndexOptions
     from hypserini.index.from_vectors import index_vectors
@@ -139,7 +141,7 @@ def index_from_vectors(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     built = index_vectors(
         args.vectors_from,
-        args.index,
+        index,
         options,
         model=args.model,
         resume=args.resume,
@@ -148,16 +150,16 @@ def index_from_vectors(args: argparse.Namespace) -> None:
     )
     model = built.metadata.model if built.metadata else "unknown"
     seconds = time.perf_counter() - started
-    print(f"{args.index}: {built.documents:,} documents, model {model}, {seconds:.1f} s")
+    print(f"{index}: {built.documents:,} documents, model {model}, {seconds:.1f} s")
 
 
-def _default_index(
-    collection: str | None, known: defaults.KnownCollection | None, model: str
-) -> Path:
+def _index(args: argparse.Namespace, known: defaults.KnownCollection | None, model: str) -> Path:
+    """The index to make: as named, or by the names of collection and model."""
+    if args.index is not None:
+        return defaults.index_path(args.index)
     if known:
         return defaults.default_index(known, model)
-    name = Path(str(collection)).resolve().name.split(".")[0]
-    return defaults.index_root() / defaults.index_name(name, model)
+    return defaults.index_root() / defaults.index_name(part_of_a_name(args.collection), model)
 
 
 def _locate(args: argparse.Namespace, known: defaults.KnownCollection | None) -> str:

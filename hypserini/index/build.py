@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from hypserini.errors import CollectionError, IndexingError, ModelError
 from hypserini.formats.collection import Collection, Document
+from hypserini.index.consumed import Consumed
 from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
 from hypserini.index.place import IndexPlace
 from hypserini.index.writer import DuplicateDocid, IndexWriter
@@ -88,12 +89,10 @@ def build_index(
         ModelError: The model cannot be loaded, or encodes a document to NaN.
     """
     options = options or IndexOptions()
-    place = IndexPlace(Path(index), resume=resume, overwrite=overwrite)
-    place.check()
-    source = Collection(collection, fields=options.fields)
-    encoder = _document_encoder(model, options, device, dtype)
-    place.clear()
-    try:
+    with IndexPlace(index, resume=resume, overwrite=overwrite) as place:
+        source = Collection(collection, fields=options.fields)
+        encoder = _document_encoder(model, options, device, dtype)
+        place.clear()
         with IndexWriter(
             place.building,
             dimension=encoder.model.dim,
@@ -110,16 +109,13 @@ def build_index(
                     "to resume, or --overwrite to start again."
                 )
             metadata = resumed_metadata(writer, place.building, fresh) if resume else fresh
-            _fill(writer, source, encoder, metadata, options, progress)
+            consumed = _fill(writer, source, encoder, metadata, options, progress)
             if options.optimize:
                 logger.info("merging the segments into one")
                 writer.optimize()
             metadata.complete = True
-            writer.commit(metadata.to_user_data())
-    except BaseException:
-        place.drop_if_nothing_committed()
-        raise
-    place.finish()
+            writer.commit({**metadata.to_user_data(), **consumed.to_user_data()})
+        place.finish()
     _report(metadata, encoder.max_length)
     return metadata
 
@@ -171,7 +167,6 @@ def resumed_metadata(writer: IndexWriter, building: Path, fresh: IndexMetadata) 
                 "options to resume, or --overwrite to start again."
             )
     found.complete = False
-    logger.info("resuming after %s documents", f"{found.consumed:,}")
     return found
 
 
@@ -182,16 +177,16 @@ def _fill(
     metadata: IndexMetadata,
     options: IndexOptions,
     progress: bool,
-) -> None:
+) -> Consumed:
     """Encode and write all documents after the first `metadata.consumed`.
 
     One chunk is written by a thread while the next is encoded.
     """
-    places: dict[str, Document] = {}
+    consumed = Consumed(collection)
+    documents = consumed.rest(metadata.consumed, writer.committed_metadata)
     pending: Future[None] | None = None
     truncated_before = metadata.truncated
     committed_at = time.monotonic()
-    documents = collection.read(skip=metadata.consumed)
     add = detached(writer.add)
     with (
         ThreadPoolExecutor(1, thread_name_prefix="hypserini-writer") as pool,
@@ -205,12 +200,10 @@ def _fill(
     ):
         for chunk in _chunks(documents, options.batch_size * BATCHES_IN_A_CHUNK):
             vectors = _encode(encoder, chunk)
-            _settle(pending, places)
+            _settle(pending, collection)
             if pending and time.monotonic() - committed_at > options.commit_seconds:
-                _commit(writer, metadata, places)
+                _commit(writer, metadata, consumed, collection)
                 committed_at = time.monotonic()
-            for document in chunk:
-                places[document.docid] = document
             pending = pool.submit(
                 add,
                 [document.docid for document in chunk],
@@ -218,14 +211,16 @@ def _fill(
                 [document.contents for document in chunk],
                 [document.raw for document in chunk],
             )
+            consumed.add(chunk)
             metadata.consumed += len(chunk)
             metadata.empty += sum(not document.contents.strip() for document in chunk)
             metadata.truncated = truncated_before + encoder.truncated
             bar.total = _expected_documents(collection, metadata.consumed)
             bar.update(len(chunk))
-        _settle(pending, places)
+        _settle(pending, collection)
         bar.total = metadata.consumed
-    _commit(writer, metadata, places)
+    _commit(writer, metadata, consumed, collection)
+    return consumed
 
 
 def _chunks(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
@@ -253,27 +248,32 @@ def _encode(encoder: DocumentEncoder, chunk: Sequence[Document]) -> np.ndarray:
         ) from error
 
 
-def _settle(pending: Future[None] | None, places: dict[str, Document]) -> None:
+def _settle(pending: Future[None] | None, collection: Collection) -> None:
     if pending is not None:
-        with _naming_duplicates(places):
+        with _naming_duplicates(collection):
             pending.result()
 
 
-def _commit(writer: IndexWriter, metadata: IndexMetadata, places: dict[str, Document]) -> None:
+def _commit(
+    writer: IndexWriter, metadata: IndexMetadata, consumed: Consumed, collection: Collection
+) -> None:
     metadata.similarity = writer.similarity
-    with _naming_duplicates(places):
-        writer.commit(metadata.to_user_data())
-    places.clear()
+    with _naming_duplicates(collection):
+        writer.commit({**metadata.to_user_data(), **consumed.to_user_data()})
 
 
 @contextmanager
-def _naming_duplicates(places: dict[str, Document]) -> Iterator[None]:
-    """Turn the writer's complaint about a docid into one about a line of the collection."""
+def _naming_duplicates(collection: Collection) -> Iterator[None]:
+    """Turn the writer's complaint about a docid into one about a line of the collection.
+
+    The line is looked for only then: to remember all of them would take memory.
+    """
     try:
         yield
     except DuplicateDocid as error:
-        place = places.get(error.docid)
-        where = f" (again in {place.source}, line {place.line})" if place else ""
+        places = (document for document in collection.read() if document.docid == error.docid)
+        again = next(islice(places, 1, None), None)
+        where = f" (again in {again.source}, line {again.line})" if again else ""
         raise CollectionError(
             f"the docid {error.docid} occurs more than once in the collection{where}: "
             "give every document an id of its own."

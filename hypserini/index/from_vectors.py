@@ -6,18 +6,20 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from hypserini.errors import CollectionError, IndexingError
-from hypserini.formats.vector_readers import VectorBlock, VectorSource
+from hypserini.formats.vector_readers import VectorSource
 from hypserini.formats.vector_writers import Manifest
 from hypserini.index.build import IndexOptions, resumed_metadata
 from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
 from hypserini.index.place import IndexPlace
+from hypserini.index.vector_progress import VectorProgress, left
 from hypserini.index.writer import DuplicateDocid, IndexWriter
 
 logger = logging.getLogger(__name__)
@@ -29,24 +31,6 @@ class VectorIndex:
 
     documents: int
     metadata: IndexMetadata | None
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What was read up to a commit, kept with it: how a build is resumed.
-
-    `last` is the docid of the last of the `documents`, by which changed files are noticed.
-    """
-
-    paths: list[str]
-    vectors: str
-    model: str | None
-    documents: int = 0
-    last: str = ""
-
-    def to_user_data(self) -> dict[str, str]:
-        """The strings of a Lucene commit's user data."""
-        return {VECTORS_FROM: json.dumps(asdict(self))}
 
 
 def index_vectors(
@@ -76,31 +60,32 @@ def index_vectors(
             vector is not finite.
         ModelError: The model cannot be loaded.
     """
-    place = IndexPlace(Path(index), resume=resume, overwrite=overwrite)
-    place.check()
-    sources = [VectorSource(path) for path in paths]
-    first = next(chain.from_iterable(sources), None)
-    if first is None:
-        raise CollectionError(f"{', '.join(map(str, paths))}: there are no vectors.")
-    dimension = first.vectors.shape[1]
-    metadata = _from_manifests(sources, options.vectors)
-    if metadata is None and model is not None:
-        metadata = _from_model(model, dimension, options.vectors, str(paths[0]))
-    done = _Progress([str(path) for path in paths], options.vectors, model)
-    place.clear()
-    try:
-        with IndexWriter(
-            place.building,
-            dimension=dimension,
-            vectors=options.vectors,
-            m=options.m,
-            ef_construction=options.ef_construction,
-            append=resume,
-            threads=options.threads,
-        ) as writer:
+    with IndexPlace(index, resume=resume, overwrite=overwrite) as place:
+        sources = [VectorSource(path) for path in paths]
+        first = next(chain.from_iterable(sources), None)
+        if first is None:
+            raise CollectionError(f"{', '.join(map(str, paths))}: there are no vectors.")
+        dimension = first.vectors.shape[1]
+        metadata = _from_manifests(sources, options.vectors)
+        if metadata is None and model is not None:
+            metadata = _from_model(model, dimension, options.vectors, str(paths[0]))
+        done = VectorProgress([str(path) for path in paths], options.vectors, model)
+        place.clear()
+        with (
+            _naming_sources(paths),
+            IndexWriter(
+                place.building,
+                dimension=dimension,
+                vectors=options.vectors,
+                m=options.m,
+                ef_construction=options.ef_construction,
+                append=resume,
+                threads=options.threads,
+            ) as writer,
+        ):
             if metadata:
                 metadata.similarity = writer.similarity
-            if resume:
+            if resume and writer.committed_metadata:
                 done = _resumed(writer, place.building, done)
                 if metadata:
                     metadata = resumed_metadata(writer, place.building, metadata)
@@ -110,11 +95,7 @@ def index_vectors(
             if metadata:
                 metadata.complete = True
             writer.commit(_user_data(metadata, done))
-    except DuplicateDocid as error:
-        raise IndexingError(f"{error} Vectors came from {', '.join(map(str, paths))}.") from error
-    finally:
-        place.drop_if_nothing_committed()
-    place.finish()
+        place.finish()
     if metadata is None:
         logger.warning(
             "the index does not know the model of these vectors: name it with --model in every"
@@ -123,7 +104,16 @@ def index_vectors(
     return VectorIndex(done.documents, metadata)
 
 
-def _resumed(writer: IndexWriter, building: Path, asked: _Progress) -> _Progress:
+@contextmanager
+def _naming_sources(paths: Sequence[str | Path]) -> Iterator[None]:
+    """Say of a docid that occurs twice where the vectors came from."""
+    try:
+        yield
+    except DuplicateDocid as error:
+        raise IndexingError(f"{error} Vectors came from {', '.join(map(str, paths))}.") from error
+
+
+def _resumed(writer: IndexWriter, building: Path, asked: VectorProgress) -> VectorProgress:
     """What was read up to the last commit, if that was to build what is asked for now."""
     committed = writer.committed_metadata.get(VECTORS_FROM)
     if committed is None:
@@ -131,7 +121,7 @@ def _resumed(writer: IndexWriter, building: Path, asked: _Progress) -> _Progress
             f"the build in {building} was not begun with --vectors-from: give the same --collection"
             " to resume, or --overwrite to start again."
         )
-    found = _Progress(**json.loads(committed))
+    found = VectorProgress(**json.loads(committed))
     for name, flag in (("paths", "vectors-from"), ("vectors", "vectors"), ("model", "model")):
         before, now = getattr(found, name), getattr(asked, name)
         if before != now:
@@ -149,14 +139,14 @@ def _write(
     sources: Sequence[VectorSource],
     dimension: int,
     metadata: IndexMetadata | None,
-    done: _Progress,
+    done: VectorProgress,
     commit_seconds: float,
     progress: bool,
 ) -> None:
     """Write what is not done yet."""
     committed_at = time.monotonic()
     with tqdm(desc="indexing", unit=" docs", initial=done.documents, disable=not progress) as bar:
-        for block in _left(sources, done):
+        for block in left(writer.path, sources, done):
             if block.vectors.shape[1] != dimension:
                 raise CollectionError(
                     f"{block.place}: the vectors have {block.vectors.shape[1]} components, and"
@@ -173,29 +163,7 @@ def _write(
                 committed_at = time.monotonic()
 
 
-def _left(sources: Sequence[VectorSource], done: _Progress) -> Iterator[VectorBlock]:
-    """The blocks after those that are done."""
-    skip = done.documents
-    for block in chain.from_iterable(source.pending() for source in sources):
-        if skip <= 0:
-            yield block.parse()
-            continue
-        skip -= block.count
-        if skip < 0 or (skip == 0 and block.parse().docids[-1] != done.last):
-            raise _changed(done)
-    if skip > 0:
-        raise _changed(done)
-
-
-def _changed(done: _Progress) -> CollectionError:
-    return CollectionError(
-        f"{', '.join(done.paths)}: these are not the vectors that the build was begun with, of"
-        f" which document number {done.documents:,} was {done.last}: give --overwrite to start"
-        " again."
-    )
-
-
-def _user_data(metadata: IndexMetadata | None, done: _Progress) -> dict[str, str]:
+def _user_data(metadata: IndexMetadata | None, done: VectorProgress) -> dict[str, str]:
     return {**(metadata.to_user_data() if metadata else {}), **done.to_user_data()}
 
 

@@ -50,7 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="take the q-nets from here, as `python -m hypserini.encode` wrote them",
     )
-    parser.add_argument("--output", metavar="FILE", help="the run (default: in runs/, by name)")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="the run (default: runs/INDEX.TOPICS.txt; of topics in another folder "
+        "runs/INDEX.FOLDER.TOPICS.txt)",
+    )
     parser.add_argument(
         "--output-format",
         choices=["trec", "msmarco", "json"],

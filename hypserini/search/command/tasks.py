@@ -16,6 +16,7 @@ from hypserini.errors import IndexingError, TopicsError
 from hypserini.formats.runs import write_run
 from hypserini.formats.topics import Topics, load_topics
 from hypserini.search.bm25 import Bm25
+from hypserini.search.command.default_run import default_run
 from hypserini.search.command.explanation import Explanation
 from hypserini.search.command.plan import SearchPlan
 from hypserini.search.command.prompt import answer, read_query
@@ -44,8 +45,7 @@ def perform(plan: SearchPlan) -> Iterator[str]:
 def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
     """Search with all topics and write the run."""
     index = find_index(plan, topics)
-    name = Path(topics.name).name.split(".")[0]
-    output = plan.output.path or Path(f"runs/{index.name}.{name}.txt")
+    output = plan.output.path or default_run(index, topics)
     texts = dict(topics.items)
     # Opened before the model is loaded: a path that cannot be written costs no time.
     with (
@@ -73,8 +73,8 @@ def find_index(plan: SearchPlan, topics: Topics | None) -> Path:
     """The index to search: the plan's, or the default of the topics' collection."""
     family = defaults.COLLECTIONS.get(topics.family or "") if topics else defaults.DEMO_COLLECTION
     named = plan.place.index
-    if named:
-        path = Path(named)
+    if named is not None:
+        path = defaults.index_path(named)
         if not path.exists() and (defaults.index_root() / path).exists():
             return defaults.index_root() / path
         command = "python -m hypserini.index --collection COLLECTION --index " + named
