@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hypserini.errors import CollectionError
-from hypserini.formats.documents import (
-    SUFFIXES,
-    CollectionFile,
-    Document,
-    check_docid,
-    clean,
-    make_raw,
-)
+from hypserini.formats.collection_files import SUFFIXES, CollectionFile
+from hypserini.formats.documents import Document, make_raw
+from hypserini.formats.reading import check_id, clean
 
 __all__ = ["Collection", "Document", "read_collection"]
 
@@ -116,7 +111,7 @@ class Collection:
     def _read_dataset(self, skip: int) -> Iterator[Document]:
         for line, document in enumerate(self._obtain(skip), skip + 1):
             where = f"{self.path}, document {line}"
-            docid = check_docid(document.doc_id, where)
+            docid = check_id(document.doc_id)
             if self.fields:
                 parts = [getattr(document, field, None) for field in self.fields]
                 if all(part is None for part in parts):
