@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import json
-import re
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -13,20 +12,15 @@ from typing import IO, Any
 from hypserini.errors import CollectionError, named, shown
 from hypserini.formats.documents import Document, id_of, make_raw, text_of
 from hypserini.formats.headers import TextTable
-from hypserini.formats.reading import (
+from hypserini.formats.json_arrays import CHUNK, stream_array
+from hypserini.formats.reading import LONGEST_LINE, bounded_lines, check_length, is_packed, reading
+from hypserini.formats.values import (
     BOM,
-    LONGEST_LINE,
     Malformed,
-    bounded_lines,
     check_id,
-    check_length,
     clean,
     decode,
-    is_packed,
-    json_limit,
-    not_utf8,
     parse_json,
-    reading,
 )
 
 SUFFIXES = {
@@ -35,8 +29,6 @@ SUFFIXES = {
     ".json": "json",
     ".tsv": "tsv",
 }
-_CHUNK = 1 << 20
-_GAP = re.compile(r"[ \t\r\n,]*")
 
 
 class CollectionFile:
@@ -55,6 +47,11 @@ class CollectionFile:
         self.skipped = 0
         self._file: IO[bytes] | None = None
         self._table: TextTable | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file as it lies on disk; 0 where it is gone."""
+        return os.path.getsize(self.path) if os.path.exists(self.path) else 0
 
     @property
     def bytes_read(self) -> int:
@@ -84,15 +81,16 @@ class CollectionFile:
 
     def _read(self, lines: IO[bytes], skip: int) -> Iterator[Document]:
         # An array may be one line as long as the file: no line is read whole before that is known.
-        number, first = 1, lines.readline(_CHUNK)
+        number, first = 1, lines.readline(CHUNK)
         while first and not first.strip(BOM + b" \t\r\n"):
-            number, first = number + 1, lines.readline(_CHUNK)
+            number, first = number + 1, lines.readline(CHUNK)
         if not first:
             return
         first = first.removeprefix(BOM)
         is_json = self._is_json(first)
         if is_json and first.lstrip().startswith(b"["):
-            yield from self._read_array(lines, first, number, skip)
+            elements = stream_array(lines, first, number, self.path, CollectionError)
+            yield from self._parse_array(elements, skip)
             return
         if not first.endswith(b"\n"):
             first += lines.readline(LONGEST_LINE)
@@ -101,7 +99,7 @@ class CollectionFile:
             first = _whole_object(first, lines)
         check_length(first, LONGEST_LINE, f"{self.path}, line {number}", CollectionError)
         if not is_json and self._find_table(first):
-            number, first = number + 1, b"\n"
+            first = b"\n"
         rest = bounded_lines(lines, self.path, CollectionError, number + 1)
         yield from self._parse(chain(((number, first),), rest), parse, skip)
 
@@ -149,73 +147,18 @@ class CollectionFile:
             self._table = None  # told of when the line is parsed
         return self._table is not None
 
-    def _read_array(
-        self, lines: IO[bytes], buffer: bytes, line: int, skip: int
+    def _parse_array(
+        self, elements: Iterator[tuple[int, str, Any]], skip: int
     ) -> Iterator[Document]:
-        """Stream the elements of a JSON array, holding one chunk of the file at a time."""
-        decoder = json.JSONDecoder()
-        buffer = buffer[buffer.index(b"[") + 1 :]
-        rest = _incomplete_tail(buffer)
-        text = self._decode(buffer[: len(buffer) - len(rest)], line)
-        at = 0
-        while True:
-            start = _GAP.match(text, at).end()  # type: ignore[union-attr]
-            line += text.count("\n", at, start)
-            at = start
-            if text.startswith("]", at):
-                self._check_end(text[at + 1 :].encode() + rest, lines, line)
-                return
-            end, what = 0, "the array is not closed by ]"
-            place = at
-            if at < len(text):
-                try:
-                    value, end = decoder.raw_decode(text, at)
-                    # A value that ends where the text ends might go on in the next chunk.
-                    end = end if end < len(text) else 0
-                except json.JSONDecodeError as error:
-                    what, place = error.msg, error.pos
-                except (ValueError, RecursionError) as error:
-                    raise self._malformed(line, json_limit(error)) from error
-            if end:
-                if self.skipped < skip:
-                    self.skipped += 1
-                else:
-                    try:
-                        document = self._from_object(value, text[at:end], line)
-                    except Malformed as error:
-                        raise self._error(error, line) from error
-                    yield document
-                line += text.count("\n", at, end)
-                at = end
+        for number, raw, value in elements:
+            if self.skipped < skip:
+                self.skipped += 1
                 continue
-            check_length(
-                range(at, len(text)), LONGEST_LINE, f"{self.path}, line {line}", CollectionError
-            )
-            # Doubling keeps the work linear when one document is far larger than a chunk.
-            chunk = lines.read(max(_CHUNK, len(text) - at))
-            if not chunk:
-                raise self._malformed(line + text.count("\n", at, place), what)
-            chunk = rest + chunk
-            rest = _incomplete_tail(chunk)
-            text = text[at:] + self._decode(chunk[: len(chunk) - len(rest)], line)
-            at = 0
-
-    def _check_end(self, data: bytes, lines: IO[bytes], line: int) -> None:
-        """Refuse what follows an array, another one for example: it would be left out."""
-        while data:
-            if data.strip():
-                raise self._malformed(line, "there is something after the end of the array")
-            line += data.count(b"\n")
-            data = lines.read(_CHUNK)
-
-    def _decode(self, data: bytes, line: int) -> str:
-        try:
-            return data.decode()
-        except UnicodeDecodeError as error:
-            raise self._error(not_utf8(error), line) from error
-
-    def _malformed(self, line: int, what: str) -> CollectionError:
-        return CollectionError(f"{self.path}, line {line}: malformed JSON ({what}).")
+            try:
+                document = self._from_object(value, raw, number)
+            except Malformed as error:
+                raise self._error(error, number) from error
+            yield document
 
     def _from_json_line(self, text: str, line: int) -> Document:
         return self._from_object(parse_json(text), text.strip(), line)
@@ -270,15 +213,3 @@ def _whole_object(first: bytes, lines: IO[bytes]) -> bytes:
     except Malformed:
         return first + lines.read(LONGEST_LINE)
     return first
-
-
-def _incomplete_tail(data: bytes) -> bytes:
-    """Return the first bytes of a character that `data` breaks off in, or nothing."""
-    for back in range(1, min(4, len(data)) + 1):
-        byte = data[-back]
-        if byte < 0x80:
-            return b""
-        if byte >= 0xC0:
-            needed = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return data[-back:] if needed > back else b""
-    return b""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypserini.errors import named, shown
-from hypserini.formats.reading import Malformed, check_id, clean
+from hypserini.formats.values import Malformed, check_id, clean
 
 # A passage of MS MARCO v2 has a pid of its own, beside the docid of the document it was cut from.
 ID_KEYS = ("id", "_id", "pid", "docid", "doc_id", "docno")

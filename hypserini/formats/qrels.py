@@ -11,7 +11,8 @@ from pathlib import Path
 from hypserini.errors import RunError, shown
 from hypserini.formats import ir_datasets, names
 from hypserini.formats.headers import DOCUMENT_ID, GRADE, QUERY_ID, find_columns
-from hypserini.formats.reading import Malformed, is_file, read_lines
+from hypserini.formats.reading import is_file, read_lines
+from hypserini.formats.values import Malformed
 
 # TREC Deep Learning judges passages from 0 to 3 and counts 2 and 3 as relevant.
 _DEEP_LEARNING = re.compile(r"\bdl-?(?:20)?(19|20|21|22|23|hard)\b|\b20(19|20|21)qrels-pass\b")

@@ -7,14 +7,8 @@ from pathlib import Path
 
 from hypserini.errors import RunError, shown
 from hypserini.formats.headers import DOCUMENT_ID, QUERY_ID, RANK, SCORE, find_columns
-from hypserini.formats.reading import (
-    Malformed,
-    check_id,
-    check_number,
-    parse_json,
-    parse_number,
-    read_lines,
-)
+from hypserini.formats.reading import read_lines
+from hypserini.formats.values import Malformed, check_id, check_number, parse_json, parse_number
 
 Record = tuple[int, str, str, float]
 """Line, topic id, document id, and a score, or what `RunRecords.are_ranks` says."""

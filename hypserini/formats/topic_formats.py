@@ -12,16 +12,8 @@ from typing import Any
 from hypserini.errors import TopicsError, named, shorten, shown
 from hypserini.formats import names
 from hypserini.formats.headers import TextTable
-from hypserini.formats.reading import (
-    LARGEST_TEXT,
-    Malformed,
-    check_id,
-    check_length,
-    clean,
-    parse_json,
-    placed,
-    read_lines,
-)
+from hypserini.formats.reading import LARGEST_TEXT, check_length, placed, read_lines
+from hypserini.formats.values import Malformed, check_id, clean, parse_json
 
 ID_KEYS = ("qid", "query_id", "_id", "id", "topic_id", "number", "num")
 TEXT_KEYS = ("title", "text", "query", "contents", "question", "query_text", "content")

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypserini.errors import TrainingError
 from hypserini.formats.beir import beir_file
 from hypserini.formats.qrels import read_judgements, read_qrels
-from hypserini.formats.reading import Malformed
+from hypserini.formats.values import Malformed
 from hypserini.train.data.examples import Example, Item
 from hypserini.train.data.selection import Selection
 from hypserini.train.data.text_store import TextStore, key_of

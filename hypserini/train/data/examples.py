@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypserini.errors import TrainingError, shown
-from hypserini.formats.reading import Malformed, clean, parse_json, read_lines
+from hypserini.formats.reading import read_lines
+from hypserini.formats.values import Malformed, clean, parse_json
 from hypserini.train.data.lines import WHAT
 
 WholeExample = dict[str, Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hypserini.errors import TrainingError, named
-from hypserini.formats.reading import Malformed
+from hypserini.formats.values import Malformed
 from hypserini.train.data.examples import Example, parse_example
 from hypserini.train.data.lines import Checking
 from hypserini.train.data.selection import Selection

@@ -13,7 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from hypserini.errors import TrainingError
-from hypserini.formats.reading import Malformed, parse_json
+from hypserini.formats.values import Malformed, parse_json
 from hypserini.train.data.examples import Example, parse_example
 from hypserini.train.data.lines import Checking, LineFile
 from hypserini.train.data.selection import Selection

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypserini.formats.reading import Malformed
+from hypserini.formats.values import Malformed
 from hypserini.train.data.examples import Example, Item
 from hypserini.train.data.section import DataSection
 

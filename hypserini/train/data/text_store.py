@@ -13,8 +13,8 @@ import numpy as np
 from hypserini.errors import TrainingError, shown
 from hypserini.formats.documents import id_of, text_of
 from hypserini.formats.headers import TextTable
-from hypserini.formats.reading import BOM, Malformed, check_id, clean, decode, parse_json
 from hypserini.formats.topic_formats import topic_of
+from hypserini.formats.values import BOM, Malformed, check_id, clean, decode, parse_json
 from hypserini.train.data.lines import Checking, LineFile
 
 

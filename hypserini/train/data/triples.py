@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypserini.errors import TrainingError, shown
-from hypserini.formats.reading import Malformed, decode, parse_number
+from hypserini.formats.values import Malformed, decode, parse_number
 from hypserini.train.data.examples import Example, Item
 from hypserini.train.data.lines import Checking, LineFile
 from hypserini.train.data.selection import Selection
