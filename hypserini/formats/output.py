@@ -1,4 +1,4 @@
-"""Reading and writing files: gzip by name, and outputs that appear whole or not at all."""
+"""Writing files: gzip by name, and outputs that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,16 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO
 
 from hypserini.errors import OutputError
-
-
-def open_text(path: str | os.PathLike[str]) -> TextIO:
-    """Open a UTF-8 text file for reading, decompressing it when its name ends in `.gz`."""
-    if str(path).endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8")
-    return open(path, encoding="utf-8")
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
