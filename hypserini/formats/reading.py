@@ -156,11 +156,16 @@ def _texts(block: bytes) -> Iterator[str]:
     yield from clean(text).split("\n")
 
 
-def read_text(path: str | os.PathLike[str], failure: Failure, what: str = "file") -> str:
-    """Return the whole text of a file, its line breaks as LF; see `read_lines` for the errors."""
+def read_text(
+    path: str | os.PathLike[str], failure: Failure, what: str = "file", most: int = LARGEST_TEXT
+) -> str:
+    """Return the whole text of a file, of so many bytes at most, its line breaks as LF.
+
+    See `read_lines` for the errors.
+    """
     with reading(path, failure, what), open_bytes(path) as file:
-        data = file.read(LARGEST_TEXT + 1)
-    check_length(data, LARGEST_TEXT, str(path), failure)
+        data = file.read(most + 1)
+    check_length(data, most, str(path), failure)
     try:
         text = decode(data)
     except Malformed as error:

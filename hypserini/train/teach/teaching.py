@@ -16,6 +16,7 @@ import numpy as np
 
 from hypserini.errors import HypseriniError, TrainingError
 from hypserini.formats.output import check_writable
+from hypserini.formats.reading import read_json
 from hypserini.train.data.examples import WholeExample, format_example, read_examples
 from hypserini.train.teach.cross_encoder import CrossEncoder
 
@@ -128,9 +129,10 @@ class Teaching:
 
     def _check_settings(self) -> None:
         try:
-            noted = json.loads(self._noted.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            noted = read_json(self._noted, TrainingError)
+        except TrainingError:
             noted = {}
+        noted = noted if isinstance(noted, dict) else {}
         for name, value in self._settings.items():
             if noted.get(name) != value:
                 raise TrainingError(
