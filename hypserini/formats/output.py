@@ -1,4 +1,4 @@
-"""Reading gzip by name; and outputs that appear whole or not at all, or say why they cannot."""
+"""Writing files: outputs that appear whole or not at all, or say why they cannot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
 from hypserini.errors import OutputError
 from hypserini.formats import parts
@@ -20,13 +20,6 @@ from hypserini.formats.disk import sync
 
 READER_SECONDS = 30
 """How long a FIFO is waited for to be read."""
-
-
-def open_text(path: str | os.PathLike[str]) -> TextIO:
-    """Open a UTF-8 text file for reading, decompressing it when its name ends in `.gz`."""
-    if str(path).endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8")
-    return open(path, encoding="utf-8")
 
 
 def destination(path: str | os.PathLike[str]) -> Path:

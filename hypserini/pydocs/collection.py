@@ -129,7 +129,7 @@ def _read_mark(mark: Path, made_of: dict[str, object]) -> dict[str, int] | None:
     """The counts of a collection that is there and made of the same, else None."""
     try:
         known = json.loads(mark.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     same = isinstance(known, dict) and all(known.get(k) == v for k, v in made_of.items())
     return known if same and (mark.parent / "docs.jsonl").exists() else None

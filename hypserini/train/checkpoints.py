@@ -92,7 +92,7 @@ def _is_complete(path: Path) -> bool:
     """Whether everything is there: the Trainer writes its state last."""
     try:
         json.loads((path / _STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return True
 
