@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from hypserini.errors import ModelError
 from hypserini.modeling import DualEncoder, QNet
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
+
+logger = logging.getLogger(__name__)
 
 
 class _TextEncoder:
@@ -137,6 +140,15 @@ class QueryEncoder(_TextEncoder):
         size = batch_size or self.batch_size
         for start in range(0, len(texts), size):
             yield self._encode_batch(texts[start : start + size])
+
+    def report_cut(self, cut: int) -> None:
+        """Warn that so many queries were longer than can be encoded, if any were."""
+        if cut:
+            logger.warning(
+                "%s queries are longer than %s tokens and were encoded up to there",
+                f"{cut:,}",
+                self.max_length,
+            )
 
     # Not inference_mode: tangents are gradients through the q-net, and inference tensors have none.
     @torch.no_grad()

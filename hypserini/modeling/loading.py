@@ -24,8 +24,8 @@ from hypserini.modeling.plain_encoders import load_plain_encoder
 from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.probing import check_encoding
 from hypserini.modeling.safe_config import has_model_type, without_foreign_code
-from hypserini.modeling.settings import EncodingSettings
 from hypserini.modeling.tokenizing import read_tokenizer
+from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def load_model(
         ModelError: the device is not there, or the checkpoint is broken or asks for what is not
             supported, or the model cannot encode; says how.
     """
-    settings = settings or EncodingSettings()
+    settings = settings or AS_THE_FOLDER_SAYS
     if isinstance(dtype, str):
         if dtype not in DTYPES:
             raise ModelError(f"unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}.")

@@ -20,9 +20,9 @@ from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.probing import check_first_token
 from hypserini.modeling.safe_config import transformer_config
 from hypserini.modeling.sentence_transformers import SentenceFolder, read_sentence_folder
-from hypserini.modeling.settings import EncodingSettings
 from hypserini.modeling.tokenizing import lower_case, read_tokenizer
 from hypserini.modeling.transformer import is_encoder_decoder
+from hypserini.settings import EncodingSettings
 
 logger = logging.getLogger(__name__)
 

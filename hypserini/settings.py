@@ -47,5 +47,9 @@ class EncodingSettings:
         )
 
 
+AS_THE_FOLDER_SAYS = EncodingSettings()
+"""The settings that change nothing."""
+
+
 def _spaced(prefix: str | None) -> str | None:
     return prefix + " " if prefix and not prefix[-1].isspace() else prefix
