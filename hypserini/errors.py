@@ -76,6 +76,10 @@ class ModelError(HypseriniError):
     """A model that does not exist, cannot be read, or does not fit what it is used for."""
 
 
+class MissingModelError(ModelError):
+    """A model that is not where its name says."""
+
+
 class CollectionError(HypseriniError):
     """A collection that is missing or malformed; names the file and the line."""
 

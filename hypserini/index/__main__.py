@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted build")
     parser.add_argument("--overwrite", action="store_true", help="replace an index that is there")
+    cli.add_encoding_arguments(parser)
     cli.add_device_arguments(parser)
     return parser
 
@@ -106,6 +107,7 @@ def run(args: argparse.Namespace) -> None:
         index,
         model,
         options,
+        settings=cli.encoding_settings(args),
         device=args.device,
         dtype=args.dtype,
         resume=args.resume,
@@ -144,6 +146,7 @@ def index_from_vectors(args: argparse.Namespace) -> None:
         index,
         options,
         model=args.model,
+        settings=cli.encoding_settings(args),
         resume=args.resume,
         overwrite=args.overwrite,
         progress=not args.quiet,

@@ -23,10 +23,11 @@ from tqdm import tqdm
 from hypserini.errors import CollectionError, IndexingError, ModelError
 from hypserini.formats.collection import Collection, Document
 from hypserini.index.consumed import Consumed
-from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
+from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model
 from hypserini.index.place import IndexPlace
 from hypserini.index.writer import DuplicateDocid, IndexWriter
 from hypserini.jvm.threads import detached
+from hypserini.settings import EncodingSettings
 
 if TYPE_CHECKING:
     from hypserini.encode import DocumentEncoder
@@ -63,6 +64,7 @@ def build_index(
     model: str | DualEncoder,
     options: IndexOptions | None = None,
     *,
+    settings: EncodingSettings | None = None,
     device: str = "auto",
     dtype: str = "float32",
     resume: bool = False,
@@ -76,6 +78,7 @@ def build_index(
         collection: A file or a folder in Pyserini's JSON, BEIR's or TSV format.
         index: The folder to make.
         model: The name or folder of a model, or a loaded one.
+        settings: What goes before what the folder of a model that is to be loaded says.
         resume: Go on where an interrupted build was committed last.
         overwrite: Replace an index or an unfinished build that is there.
         collection_name: What to record as the collection's name; its path by default.
@@ -91,7 +94,7 @@ def build_index(
     options = options or IndexOptions()
     with IndexPlace(index, resume=resume, overwrite=overwrite) as place:
         source = Collection(collection, fields=options.fields)
-        encoder = _document_encoder(model, options, device, dtype)
+        encoder = _document_encoder(model, settings, options, device, dtype)
         place.clear()
         with IndexWriter(
             place.building,
@@ -102,7 +105,9 @@ def build_index(
             append=resume,
             threads=options.threads,
         ) as writer:
-            fresh = _fresh_metadata(encoder, options, collection_name or str(collection))
+            fresh = _fresh_metadata(
+                encoder, options, collection_name or str(collection), place.target
+            )
             if VECTORS_FROM in writer.committed_metadata:
                 raise IndexingError(
                     f"the build in {place.building} was begun with --vectors-from: give the same "
@@ -121,18 +126,22 @@ def build_index(
 
 
 def _document_encoder(
-    model: str | DualEncoder, options: IndexOptions, device: str, dtype: str
+    model: str | DualEncoder,
+    settings: EncodingSettings | None,
+    options: IndexOptions,
+    device: str,
+    dtype: str,
 ) -> DocumentEncoder:
     from hypserini.encode import DocumentEncoder
     from hypserini.modeling import load_model
 
     if isinstance(model, str):
-        model = load_model(model, device=device, dtype=dtype)
+        model = load_model(model, device=device, dtype=dtype, settings=settings)
     return DocumentEncoder(model, max_length=options.max_length, batch_size=options.batch_size)
 
 
 def _fresh_metadata(
-    encoder: DocumentEncoder, options: IndexOptions, collection: str
+    encoder: DocumentEncoder, options: IndexOptions, collection: str, index: Path
 ) -> IndexMetadata:
     model = encoder.model
     return IndexMetadata(
@@ -145,6 +154,10 @@ def _fresh_metadata(
         vectors=options.vectors,
         collection=collection,
         fields=",".join(options.fields or ()),
+        l2_norm=model.config.normalize,
+        query_prefix=model.config.query_prefix,
+        document_prefix=model.config.document_prefix,
+        model_beside=way_to_model(index, model.name),
     )
 
 
@@ -157,10 +170,13 @@ def resumed_metadata(writer: IndexWriter, building: Path, fresh: IndexMetadata) 
     found = IndexMetadata.from_user_data(writer.committed_metadata, str(building))
     if found is None:
         return fresh
-    for name in ("model", "fingerprint", "max_length", "vectors", "collection", "fields"):
+    for name in (
+        *("pooling", "l2_norm", "query_prefix", "document_prefix"),
+        *("fingerprint", "max_length", "vectors", "collection", "fields"),
+    ):
         before, now = getattr(found, name), getattr(fresh, name)
         # The same weights may lie under another name; the fingerprint tells.
-        if before != now and name != "model":
+        if before != now and before is not None:
             raise IndexingError(
                 f"the build in {building} was begun with {name} {before or 'unset'} (model "
                 f"{found.model}) and not {now or 'unset'} (model {fresh.model}): give the same "

@@ -17,10 +17,11 @@ from hypserini.errors import CollectionError, IndexingError
 from hypserini.formats.vector_readers import VectorSource
 from hypserini.formats.vector_writers import Manifest
 from hypserini.index.build import IndexOptions, resumed_metadata
-from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
+from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model
 from hypserini.index.place import IndexPlace
 from hypserini.index.vector_progress import VectorProgress, left
 from hypserini.index.writer import DuplicateDocid, IndexWriter
+from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def index_vectors(
     options: IndexOptions,
     *,
     model: str | None = None,
+    settings: EncodingSettings | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -50,6 +52,7 @@ def index_vectors(
         index: The folder to make.
         options: How the index is written; what belongs to encoding is left aside.
         model: The model that made the vectors, where the files do not say so; it is loaded.
+        settings: How that model encoded them, and is to encode queries, beyond its folder's word.
         resume: Go on where an interrupted build was committed last.
         overwrite: Replace an index or an unfinished build that is there.
 
@@ -60,6 +63,7 @@ def index_vectors(
             vector is not finite.
         ModelError: The model cannot be loaded.
     """
+    settings = settings or AS_THE_FOLDER_SAYS
     with IndexPlace(index, resume=resume, overwrite=overwrite) as place:
         sources = [VectorSource(path) for path in paths]
         first = next(chain.from_iterable(sources), None)
@@ -67,8 +71,15 @@ def index_vectors(
             raise CollectionError(f"{', '.join(map(str, paths))}: there are no vectors.")
         dimension = first.vectors.shape[1]
         metadata = _from_manifests(sources, options.vectors)
+        if settings != AS_THE_FOLDER_SAYS and (metadata is not None or model is None):
+            raise IndexingError(
+                "--pooling, --l2-norm, --query-prefix and --doc-prefix belong to --model, for"
+                " vectors that do not say how they were encoded: leave them out."
+            )
         if metadata is None and model is not None:
-            metadata = _from_model(model, dimension, options.vectors, str(paths[0]))
+            metadata = _from_model(model, settings, dimension, options.vectors, str(paths[0]))
+        if metadata is not None:
+            metadata.model_beside = way_to_model(place.target, metadata.model)
         done = VectorProgress([str(path) for path in paths], options.vectors, model)
         place.clear()
         with (
@@ -180,7 +191,10 @@ def _from_manifests(sources: Sequence[VectorSource], vectors: str) -> IndexMetad
         )
     first = manifests[0]
     for source, manifest in zip(sources, manifests, strict=True):
-        for name in ("fingerprint", "dimension", "max_length", "fields", "shard_num"):
+        for name in (
+            *("pooling", "query_prefix", "document_prefix"),
+            *("fingerprint", "dimension", "max_length", "fields", "shard_num"),
+        ):
             ours, other = getattr(first, name), getattr(manifest, name)
             if ours != other:
                 raise CollectionError(
@@ -201,6 +215,9 @@ def _from_manifests(sources: Sequence[VectorSource], vectors: str) -> IndexMetad
         fields=first.fields,
         empty=sum(manifest.empty for manifest in manifests),
         truncated=sum(manifest.truncated for manifest in manifests),
+        l2_norm=first.l2_norm,
+        query_prefix=first.query_prefix,
+        document_prefix=first.document_prefix,
     )
 
 
@@ -218,10 +235,12 @@ def _check_shards(manifests: Sequence[Manifest]) -> None:
         raise CollectionError(f"shard {twice} of {wanted} is given twice: give each one once.")
 
 
-def _from_model(model: str, dimension: int, vectors: str, collection: str) -> IndexMetadata:
+def _from_model(
+    model: str, settings: EncodingSettings, dimension: int, vectors: str, collection: str
+) -> IndexMetadata:
     from hypserini.modeling import load_model
 
-    loaded = load_model(model, device="cpu")
+    loaded = load_model(model, device="cpu", settings=settings)
     if loaded.dim != dimension:
         raise IndexingError(
             f"the model {model} makes vectors of {loaded.dim} dimensions, and these have"
@@ -236,4 +255,7 @@ def _from_model(model: str, dimension: int, vectors: str, collection: str) -> In
         similarity="",
         vectors=vectors,
         collection=collection,
+        l2_norm=loaded.config.normalize,
+        query_prefix=loaded.config.query_prefix,
+        document_prefix=loaded.config.document_prefix,
     )

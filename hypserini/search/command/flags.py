@@ -74,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-length", type=cli.positive_int, help="tokens encoded of a query (default: 32)"
     )
+    cli.add_encoding_arguments(parser, documents=False)
     cli.add_device_arguments(parser)
     add_mode_arguments(parser)
     add_stage_arguments(parser)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hypserini import cli
 from hypserini.errors import HypseriniError
 from hypserini.search.command import plan as plans
 from hypserini.search.command.flags import build_parser
@@ -36,6 +37,7 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
         place=Place(
             index=args.index,
             model=args.model,
+            settings=cli.encoding_settings(args),
             encoded_queries=args.encoded_queries,
             device=args.device,
             dtype=args.dtype,
@@ -93,7 +95,7 @@ def _ignored(args: argparse.Namespace, mode: str) -> Iterator[str]:
         (
             not args.encoded_queries,
             "topics that are encoded, and --encoded-queries were",
-            "threads max_length",
+            "threads max_length pooling l2_norm query_prefix",
         ),
         (mode in ("auto", "tangent"), "--mode tangent", "fetch rounds ef_search stable"),
         (mode in ("auto", "tangent"), "--mode tangent", "target_overlap"),
