@@ -10,6 +10,7 @@ import torch
 
 from hypserini.errors import ModelError
 from hypserini.modeling import QNet
+from hypserini.modeling.workers import check_threads
 
 if TYPE_CHECKING:
     from hypserini.modeling import DualEncoder
@@ -42,7 +43,9 @@ class DocumentEncoder:
 
         Raises:
             ModelError: A vector has a component that is not finite; its `position` tells which.
+            ForkError: See `check_threads`.
         """
+        check_threads()
         vectors = np.empty((len(texts), self.model.dim), dtype=np.float32)
         rows, overflowing = _tokenize(self.model, texts, self.max_length)
         self.truncated += overflowing
@@ -88,7 +91,11 @@ class QueryEncoder:
         """The q-nets of `batch_size` queries at a time, in the order of the texts.
 
         Those of a model of the paper's size take 14 MB a query: hold no more than you need.
+
+        Raises:
+            ForkError: See `check_threads`.
         """
+        check_threads()
         size = batch_size or self.batch_size
         for start in range(0, len(texts), size):
             yield self._encode_batch(texts[start : start + size])
@@ -106,7 +113,9 @@ def _tokenize(
     """Token ids of every text, cut to `max_length`, and how many were cut."""
     if not texts:
         return [], 0
-    batch = model.tokenizer(list(texts), truncation=True, max_length=max_length)
+    # Half a surrogate, as JSON and the command line may hold, is nothing that a tokenizer takes.
+    sound = [text.encode("utf-8", errors="replace").decode("utf-8") for text in texts]
+    batch = model.tokenizer(sound, truncation=True, max_length=max_length)
     overflowing = sum(bool(encoding.overflowing) for encoding in batch.encodings or ())
     return batch["input_ids"], overflowing
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from hypserini.errors import IndexingError
+
+# What Lucene throws on bytes that are not what it wrote; of a damaged file it may be any other.
+_DAMAGE = ("CorruptIndexException", "EOFException", "IndexFormatTooOldException", "InternalError")
+_MISSING = ("NoSuchFileException", "FileNotFoundException")
 
 
 def pack(strings: Sequence[str], errors: str = "replace") -> bytes:
@@ -55,10 +63,41 @@ def unpack_pairs(packed: Any) -> dict[str, str]:
 
 
 def reason(error: Any) -> str:
-    """What to tell a user of a JavaException: its message, and its kind unless it is ours."""
-    message = str(error.innermessage or "no further message")
-    if error.classname == "io.hypserini.Refused":
-        return message
-    if error.classname == "java.lang.OutOfMemoryError":
+    """The end of a sentence for a user, about a JavaException: its message, and what to do."""
+    message = " ".join(str(error.innermessage or "no further message").split()).rstrip(".")
+    kind = _kind(error)
+    if kind == "Refused":
+        return f"{message}."
+    if kind == "OutOfMemoryError":
         return f"{message}: give Java more with HYPSERINI_JAVA_OPTIONS=-Xmx16g, or the like."
-    return f"{message} ({error.classname.rpartition('.')[2]})"
+    if kind in _MISSING:
+        return f"the file {message} is missing: build the index again, or copy it whole."
+    if kind in _DAMAGE:
+        return f"the index is damaged ({message}): build it again, or copy it whole."
+    return f"{message} ({kind})."
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what Java throws inside, while an index is read, into an error that names the index.
+
+    Raises:
+        IndexingError: The index is damaged, a file of it is gone, Java lacks memory or refuses.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_javas(error):
+            raise
+        if _kind(error) == "AlreadyClosedException":
+            raise IndexingError(f"the index {path} was closed: open it again.") from error
+        raise IndexingError(f"the index {path} cannot be read: {reason(error)}") from error
+
+
+def _kind(error: Any) -> str:
+    return str(error.classname).rpartition(".")[2].rpartition("$")[2]
+
+
+def _is_javas(error: Exception) -> bool:
+    jnius = sys.modules.get("jnius")
+    return jnius is not None and isinstance(error, jnius.JavaException)

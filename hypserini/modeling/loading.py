@@ -22,6 +22,7 @@ from hypserini.modeling.configuration import (
     base_config_dict,
 )
 from hypserini.modeling.dual_encoder import DualEncoder, HypencoderDualEncoder
+from hypserini.modeling.workers import check_threads
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +54,13 @@ def load_model(
 
     Raises:
         ModelError: the model, or the device, is not there, or the checkpoint is broken; says how.
+        ForkError: see `check_threads`.
     """
     if isinstance(dtype, str):
         if dtype not in DTYPES:
             raise ModelError(f"unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
         dtype = DTYPES[dtype]
+    check_threads()
     device = choose_device(device)
     checkpoint = Checkpoint(name_or_path)
     checkpoint.fetch_small_files()

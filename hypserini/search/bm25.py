@@ -17,10 +17,14 @@ from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.jvm.threads import detached
 from hypserini.search.filters import Filter, java_of
+from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hits
 
 logger = logging.getLogger(__name__)
 
+MOST = 2**31 - 1
+"""What Java's numbers hold; no Lucene index has more documents."""
+MOST_K1 = 1e9
 DEFAULT = (0.9, 0.4)
 TUNED = {
     "msmarco-v1-passage": (0.82, 0.68),
@@ -51,6 +55,11 @@ class Bm25Options:
     fb_docs: int = 10
     original_query_weight: float = 0.5
 
+    def __post_init__(self) -> None:
+        check_range(0, MOST_K1, k1=self.k1)
+        check_range(0, 1, b=self.b, original_query_weight=self.original_query_weight)
+        check_range(1, MOST, fb_terms=self.fb_terms, fb_docs=self.fb_docs)
+
 
 class Bm25:
     """Anserini's SimpleSearcher, which Pyserini's LuceneSearcher wraps: the same hits and scores.
@@ -80,7 +89,7 @@ class Bm25:
             folder = str(self.path.absolute())
             self._java: Any = java_bm25(jvm.pack([folder], errors="surrogateescape"))
         except JavaException as error:
-            raise IndexingError(f"BM25 cannot search {self.path}: {jvm.reason(error)}.") from error
+            raise IndexingError(f"BM25 cannot search {self.path}: {jvm.reason(error)}") from error
         self.k1, self.b = self._parameters(options)
         k1, b = float(self.k1), float(self.b)
         self._java.setBm25(k1, b)
@@ -111,6 +120,9 @@ class Bm25:
         Raises:
             IndexingError: Relevance feedback finds neither term vectors nor stored JSON.
         """
+        check_range(1, k=k)
+        k = min(k, MOST)
+        jvm.start()  # refuses in a forked process, where a call would hang
         from jnius import JavaException
 
         query, within = jvm.pack([q]), java_of(filter)
@@ -118,7 +130,7 @@ class Bm25:
             found = self._java.search(query, k, within)
         except JavaException as error:
             raise IndexingError(
-                f"BM25 over {self.path} failed for the query {q[:60]!r}: {jvm.reason(error)}."
+                f"BM25 cannot search {self.path} for the query {q[:60]!r}: {jvm.reason(error)}"
             ) from error
         scores = np.frombuffer(found.scores().tostring(), "<f4")
         return Hits.of((jvm.unpack(found.docids()), scores))

@@ -11,6 +11,13 @@ from hypserini.errors import IndexingError
 from hypserini.formats.output import open_text
 from hypserini.index.reader import Index
 
+NOT_A_QUERY = (
+    "io.hypserini.Refused",
+    "org.apache.lucene.search.IndexSearcher$TooManyClauses",
+    "org.apache.lucene.util.automaton.TooComplexToDeterminizeException",
+)
+"""What Java throws where the fault is the query's and not the index's."""
+
 
 class Filter:
     """The documents of an index that a search may return; any number of searches may share it.
@@ -33,19 +40,25 @@ class Filter:
         """
         from jnius import JavaException
 
-        try:
-            java = jvm.java_class("io.hypserini.Filter").matching(index.java, jvm.pack([query]))
-        except JavaException as error:
-            raise IndexingError(
-                f"the filter {query!r} is not a query in Lucene's syntax: {jvm.reason(error)}"
-            ) from None
+        packed = jvm.pack([query])
+        with index.reading():
+            try:
+                java = jvm.java_class("io.hypserini.Filter").matching(index.java, packed)
+            except JavaException as error:
+                if error.classname not in NOT_A_QUERY:
+                    raise
+                raise IndexingError(
+                    f"the filter {query!r} is not a query in Lucene's syntax: {jvm.reason(error)}"
+                ) from None
         return cls(java, index)
 
     @classmethod
     def listed(cls, index: Index, docids: Iterable[str]) -> Filter:
         """The documents with these ids; ids that the index does not hold are ignored."""
         packed = jvm.pack(sorted(set(docids)))
-        return cls(jvm.java_class("io.hypserini.Filter").listed(index.java, packed), index)
+        with index.reading():
+            java = jvm.java_class("io.hypserini.Filter").listed(index.java, packed)
+        return cls(java, index)
 
     @property
     def count(self) -> int:
