@@ -98,15 +98,15 @@ class Index:
         with self.reading():
             number = self.java.docOf(name)
             packed = self.java.stored(number, field) if number >= 0 else None
-        return jvm.unpack(packed)[0] if packed is not None else None
+            return jvm.unpack(packed)[0] if packed is not None else None
 
     def docids(self) -> Iterator[str]:
         """The docids of all live documents, in the order of the index."""
         for start in range(0, self.java.maxDoc(), DOCIDS_A_CALL):
             end = min(start + DOCIDS_A_CALL, self.java.maxDoc())
             with self.reading():
-                packed = self.java.docids(start, end)
-            yield from jvm.unpack(packed)
+                docids = jvm.unpack(self.java.docids(start, end))
+            yield from docids
 
     def vectors(self, docids: Sequence[str]) -> np.ndarray:
         """The vectors of some documents, `[n, dimension] float32`.

@@ -11,13 +11,6 @@ from hypserini.errors import IndexingError
 from hypserini.formats.output import open_text
 from hypserini.index.reader import Index
 
-NOT_A_QUERY = (
-    "io.hypserini.Refused",
-    "org.apache.lucene.search.IndexSearcher$TooManyClauses",
-    "org.apache.lucene.util.automaton.TooComplexToDeterminizeException",
-)
-"""What Java throws where the fault is the query's and not the index's."""
-
 
 class Filter:
     """The documents of an index that a search may return; any number of searches may share it.
@@ -45,7 +38,7 @@ class Filter:
             try:
                 java = jvm.java_class("io.hypserini.Filter").matching(index.java, packed)
             except JavaException as error:
-                if error.classname not in NOT_A_QUERY:
+                if error.classname != "io.hypserini.Refused":
                     raise
                 raise IndexingError(
                     f"the filter {query!r} is not a query in Lucene's syntax: {jvm.reason(error)}"
