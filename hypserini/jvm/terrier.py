@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pyterrier as pt
+from pyterrier.java import JavaInitializer
 
 from hypserini.errors import JavaError
 from hypserini.jvm import jar
@@ -20,7 +20,7 @@ from hypserini.jvm.starting import configure
 logger = logging.getLogger(__name__)
 
 
-class Initializer(pt.java.JavaInitializer):
+class Initializer(JavaInitializer):
     """Has Terrier's Java know our classes; or where one runs already, has it take in Terrier's."""
 
     def priority(self) -> int:
