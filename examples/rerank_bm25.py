@@ -6,11 +6,12 @@ python -m pyserini.eval.trec_eval -m ndcg_cut.10 qrels.txt runs/reranked.txt
 
 import sys
 
+from hypserini import LuceneHypencoderSearcher  # first: it finds Pyserini a Java
+
+# isort: split
 from pyserini.output_writer import OutputFormat, get_output_writer
 from pyserini.query_iterator import TopicsFormat, get_query_iterator
 from pyserini.search.lucene import LuceneSearcher
-
-from hypserini import LuceneHypencoderSearcher
 
 index, topics_file, output = sys.argv[1:]
 qids, queries = zip(*get_query_iterator(topics_file, TopicsFormat.DEFAULT), strict=True)

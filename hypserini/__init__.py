@@ -8,12 +8,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hypserini import before_pyserini
+
 if TYPE_CHECKING:
     from hypserini.errors import HypseriniError
     from hypserini.modeling import QNet, load_model, register_q_net
     from hypserini.search import Hit, LuceneHypencoderSearcher
 
 __version__ = "0.1.0"
+
+before_pyserini.watch()
 
 _HOME_OF = {
     "Hit": "hypserini.search",

@@ -1,28 +1,128 @@
-"""What the commands share: how they report errors, log, and read a device or a number."""
+"""What the commands share: how they report errors, log, and read a device, a number or a text."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import math
+import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from hypserini import faults
 from hypserini.errors import HypseriniError
 from hypserini.settings import EncodingSettings
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_PIPE_CLOSED = 141
 EXIT_TERMINATED = 143
 
+MOST = 2**31 - 1
+"""Lucene numbers documents with 32 bits: as much as this is all that there are."""
 
-def positive_int(text: str) -> int:
-    """Parse a whole number of at least 1, for argparse's `type`."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return value
+NOISY = ("transformers", "urllib3", "httpx", "filelock", "huggingface_hub", "datasets")
+BARS_OFF = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
+"""Read when tqdm and the hub's libraries are imported, which no command does before it parses."""
+
+# --- flags ----------------------------------------------------------------------------------------
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose result tells which flags stood on the command line.
+
+    That is `given`, the flags by their names in the result. A flag that was given its default value
+    can thus be told from one that was left out.
+    """
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore
+        """As argparse does, and note what was given."""
+        parsed, rest = super().parse_known_args(args, namespace)
+        # Again, with nothing to tell defaults by: what has a value then, was given.
+        blank = argparse.Namespace(**{action.dest: None for action in self._actions})
+        again, _ = super().parse_known_args(args, blank)
+        parsed.given = {
+            action.dest: max(action.option_strings, key=len)
+            for action in self._actions
+            if action.option_strings and getattr(again, action.dest, None) is not None
+        }
+        return parsed, rest
+
+
+Row = tuple[bool, str, str]
+"""Whether something holds, the words for it, and the flags that do nothing unless it holds."""
+
+
+def refuse_ignored(args: argparse.Namespace, rows: Iterable[Row]) -> None:
+    """Refuse flags that were given and would be ignored.
+
+    Args:
+        args: What `Parser` parsed.
+        rows: The flags by their names in `args`, several with blanks between.
+
+    Raises:
+        HypseriniError: A flag was given without what it belongs to; names both.
+    """
+    for holds, owner, names in rows:
+        for name in names.split():
+            if not holds and name in args.given:
+                raise HypseriniError(f"{args.given[name]} belongs to {owner}: leave it out.")
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The argparse type of whole numbers from `least` to `most`.
+
+    Without `most`, any number above `MOST` is as good as that: more than there can be.
+    """
+    wanted = f"a whole number of at least {least}"
+    if most is not None:
+        wanted = f"a whole number from {least:,} to {most:,}"
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:  # of thousands of digits, too
+            raise argparse.ArgumentTypeError(f"{text[:40]} is not {wanted}") from None
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{text[:40]} is not {wanted}")
+        return min(value, MOST) if most is None else value
+
+    return parse
+
+
+positive_int = whole(1)
+"""A whole number of at least 1, for argparse's `type`."""
+
+threads = whole(1, 1024)
+
+seed = whole(0, 2**32 - 1)
+"""What numpy and torch both take."""
+
+
+def number(least: float, most: float | None = None) -> Callable[[str], float]:
+    """The argparse type of finite numbers from `least` to `most`."""
+    wanted = f"a number of at least {least:g}"
+    if most is not None:
+        wanted = f"a number from {least:g} to {most:g}"
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value >= least and (most is None or value <= most)):
+            raise argparse.ArgumentTypeError(f"{text[:40]} is not {wanted}")
+        return value
+
+    return parse
+
+
+def text(given: str) -> str:
+    """The argparse type of a text to search with: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(given).decode("utf-8", errors="replace")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +177,9 @@ def encoding_settings(args: argparse.Namespace) -> EncodingSettings:
     )
 
 
+# --- running --------------------------------------------------------------------------------------
+
+
 def main(
     parser: argparse.ArgumentParser,
     command: Callable[[argparse.Namespace], None],
@@ -85,31 +188,67 @@ def main(
     """Parse, run `command`, and turn what it raises into an exit status.
 
     Returns:
-        0, or 2 when the user can mend it (one line on stderr), or 130 when interrupted.
+        0, or 2 when the user can mend it (one line on stderr), or 130 when interrupted, or 141
+        when nobody reads what is printed any more.
     """
     add_common_arguments(parser)
+    _print_whatever_comes()
     args = parser.parse_args(argv)
-    logging.basicConfig(
-        level=logging.WARNING if args.quiet else logging.INFO,
-        format="%(message)s",
-        stream=sys.stderr,
-    )
-    for noisy in ("transformers", "urllib3", "httpx", "filelock", "huggingface_hub"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    _set_up_logging(args.quiet)
     _let_terminate_clean_up()
     try:
         command(args)
-    except HypseriniError as error:
-        if args.debug:
-            raise
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_what_is_unprinted()
+        return EXIT_PIPE_CLOSED
     except KeyboardInterrupt:
         if args.debug:
             raise
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except Exception as error:
+        sentence = faults.sentence(error)
+        if args.debug or sentence is None:
+            raise
+        print(f"{parser.prog}: error: {sentence}", file=sys.stderr)
+        _drop_what_is_unprinted()
+        return EXIT_USER_ERROR
     return 0
+
+
+def _print_whatever_comes() -> None:
+    """Let no text fail at the terminal's encoding, and no print where there is no terminal."""
+    for name in ("stdin", "stdout"):
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # stderr shows what it cannot encode as \x..
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by `2>&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _drop_what_is_unprinted() -> None:
+    """Keep Python from printing at its end what could not be printed now."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _set_up_logging(quiet: bool) -> None:
+    """Log our own messages, and of other libraries' the errors; under --quiet, draw no bars."""
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in NOISY:
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if quiet:
+        os.environ.update(dict.fromkeys(BARS_OFF, "1"))
 
 
 def _let_terminate_clean_up() -> None:

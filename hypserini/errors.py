@@ -72,6 +72,10 @@ class JavaError(HypseriniError):
     """No usable JDK, no usable jar, or a JVM that cannot be started or joined."""
 
 
+class ForkError(HypseriniError):
+    """A process that was forked from one whose threads it needs."""
+
+
 class ModelError(HypseriniError):
     """A model that does not exist, cannot be read, or does not fit what it is used for."""
 

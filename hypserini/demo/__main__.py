@@ -39,7 +39,7 @@ HITS = 3
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m hypserini.demo",
         description="A first look: index the documentation of the installed Python packages, ask "
         "a few questions, and evaluate on held-out topics.",
@@ -72,13 +72,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", default=defaults.default_model(defaults.DEMO_COLLECTION))
     parser.add_argument("--index", metavar="FOLDER", help="the index to make (default: by name)")
-    parser.add_argument("--question", action="append", help="ask this instead (can be repeated)")
+    parser.add_argument(
+        "--question", type=cli.text, action="append", help="ask this instead (can be repeated)"
+    )
     cli.add_device_arguments(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
     """Make, index, ask, evaluate."""
+    searching = "model index question device dtype"
+    cli.refuse_ignored(args, [(args.step == "all", "the whole demo", searching)])
     started = time.perf_counter()
     files = make_collection(args.folder, args.documents, roots=args.packages)
     _heading("Collection", started)

@@ -12,7 +12,7 @@ from hypserini.errors import OutputError
 
 def build_parser() -> argparse.ArgumentParser:
     """The flags, named as in `pyserini.encode`."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m hypserini.encode",
         description="Encode topics into q-nets, to be searched with later (`python -m "
         "hypserini.search --encoded-queries FOLDER`), or a collection into vectors, to be indexed "
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="jsonl and parquet are Pyserini's and Anserini's, npy is the smallest (default: npy)",
     )
     group.add_argument("--fields", nargs="+", help="JSON fields that make up the text, in order")
-    group.add_argument("--shard-id", type=int, default=0, help="which shard, from 0")
+    group.add_argument("--shard-id", type=cli.whole(0), default=0, help="which shard, from 0")
     group.add_argument(
         "--shard-num", type=cli.positive_int, default=1, help="how many shards there are"
     )
@@ -52,6 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Encode and save."""
+    collections = args.collection is not None
+    cli.refuse_ignored(args, [(collections, "--collection", "format fields shard_id shard_num")])
     if args.topics is not None:
         encode_topics(args)
     else:

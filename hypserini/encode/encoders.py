@@ -13,6 +13,7 @@ from torch import Tensor
 from hypserini.errors import ModelError
 from hypserini.modeling import DualEncoder, QNet
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
+from hypserini.modeling.workers import check_threads
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,9 @@ class DocumentEncoder(_TextEncoder):
 
         Raises:
             ModelError: A vector has a component that is not finite; its `position` tells which.
+            ForkError: See `check_threads`.
         """
+        check_threads()
         vectors = np.empty((len(texts), self.model.dim), dtype=np.float32)
         rows = self._tokenize(texts)
         # The longest first: if they do not fit into memory, that shows at once.
@@ -136,7 +139,11 @@ class QueryEncoder(_TextEncoder):
         """The q-nets of `batch_size` queries at a time, in the order of the texts.
 
         Those of a model of the paper's size take 14 MB a query: hold no more than you need.
+
+        Raises:
+            ForkError: See `check_threads`.
         """
+        check_threads()
         size = batch_size or self.batch_size
         for start in range(0, len(texts), size):
             yield self._encode_batch(texts[start : start + size])

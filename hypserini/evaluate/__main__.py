@@ -12,7 +12,7 @@ from hypserini.formats.output import atomic_output, check_writable
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the command's parser."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m hypserini.evaluate",
         description="Evaluate runs side by side and test their differences (paired t-test).",
     )

@@ -14,7 +14,7 @@ from hypserini.formats.names import part_of_a_name
 
 def build_parser() -> argparse.ArgumentParser:
     """The flags, named as in `pyserini.index.lucene` and `pyserini.encode`."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m hypserini.index",
         description="Encode a collection with a Hypencoder and write text and vectors into one "
         "Lucene index. Without flags: the documentation of the installed Python packages, with "
@@ -58,15 +58,15 @@ def build_parser() -> argparse.ArgumentParser:
         default="hnsw",
         help="with a graph for approximate search, or without (default: hnsw)",
     )
-    parser.add_argument("--M", dest="m", type=cli.positive_int, default=16, help="graph degree")
+    parser.add_argument("--M", dest="m", type=cli.whole(1, 512), default=16, help="graph degree")
     parser.add_argument(
-        "--ef-construction", "--efC", type=cli.positive_int, default=100, help="graph beam width"
+        "--ef-construction", "--efC", type=cli.whole(1, 3200), default=100, help="graph beam width"
     )
-    parser.add_argument("--threads", type=cli.positive_int, default=1, help="threads that index")
+    parser.add_argument("--threads", type=cli.threads, default=1, help="threads that index")
     parser.add_argument("--optimize", action="store_true", help="merge all segments into one")
     parser.add_argument(
         "--commit-every",
-        type=float,
+        type=cli.number(0),
         default=60.0,
         metavar="SECONDS",
         help="what a kill can cost at most (default: 60)",
@@ -80,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Build the index that the flags ask for."""
+    cli.refuse_ignored(args, _owners(args))
     if args.vectors_from:
         index_from_vectors(args)
         return
@@ -119,12 +120,19 @@ def run(args: argparse.Namespace) -> None:
     print(f"{index}: {metadata.consumed:,} documents, model {metadata.model}, {seconds:.1f} s")
 
 
+def _owners(args: argparse.Namespace) -> list[cli.Row]:
+    """What each flag belongs to, and does nothing without."""
+    named = args.collection is None or args.collection in defaults.COLLECTIONS
+    encoding = "collection collection_path fields max_length batch_size device dtype"
+    return [
+        (not args.vectors_from, "encoding, which --vectors-from has behind it", encoding),
+        (named, "a collection given by its name", "collection_path"),
+        (args.vectors == "hnsw", "--vectors hnsw", "m ef_construction"),
+    ]
+
+
 def index_from_vectors(args: argparse.Namespace) -> None:
     """Build an index from vectors that lie in files."""
-    for flag in ("collection", "collection_path", "fields", "max_length"):
-        if getattr(args, flag):
-            name = flag.replace("_", "-")
-            raise IndexingError(f"--{name} belongs to encoding: leave it out with --vectors-from.")
     if args.index is None:
         raise IndexingError("--vectors-from needs --index, the folder to make.")
     index = defaults.index_path(args.index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -61,10 +62,15 @@ class Index:
         jvm.start()  # refuses in a forked process, where a call would hang
         return self._java
 
+    def reading(self) -> AbstractContextManager[None]:
+        """What surrounds calls of Java that read it: its errors become ours; see `jvm.reading`."""
+        return jvm.reading(self.path)
+
     @property
     def metadata(self) -> dict[str, str]:
         """What the writer recorded with its last commit."""
-        return jvm.unpack_pairs(self.java.metadata())
+        with self.reading():
+            return jvm.unpack_pairs(self.java.metadata())
 
     @cached_property
     def similarity(self) -> str | None:
@@ -74,7 +80,8 @@ class Index:
     @cached_property
     def num_vectors(self) -> int:
         """Live documents that have a vector."""
-        return int(self.java.numVectors())
+        with self.reading():
+            return int(self.java.numVectors())
 
     @property
     def num_segments(self) -> int:
@@ -88,15 +95,18 @@ class Index:
     def stored(self, docid: str, field: str) -> str | None:
         """A stored field of a document; None if there is no such document, or field."""
         name = jvm.pack([docid])
-        number = self.java.docOf(name)
-        packed = self.java.stored(number, field) if number >= 0 else None
-        return jvm.unpack(packed)[0] if packed is not None else None
+        with self.reading():
+            number = self.java.docOf(name)
+            packed = self.java.stored(number, field) if number >= 0 else None
+            return jvm.unpack(packed)[0] if packed is not None else None
 
     def docids(self) -> Iterator[str]:
         """The docids of all live documents, in the order of the index."""
         for start in range(0, self.java.maxDoc(), DOCIDS_A_CALL):
             end = min(start + DOCIDS_A_CALL, self.java.maxDoc())
-            yield from jvm.unpack(self.java.docids(start, end))
+            with self.reading():
+                docids = jvm.unpack(self.java.docids(start, end))
+            yield from docids
 
     def vectors(self, docids: Sequence[str]) -> np.ndarray:
         """The vectors of some documents, `[n, dimension] float32`.
@@ -107,8 +117,9 @@ class Index:
         rows = np.empty((len(docids), self.dimension), dtype=np.float32)
         for row, docid in enumerate(docids):
             name = jvm.pack([docid])
-            number = self.java.docOf(name)
-            vector = self.java.vector(number) if number >= 0 else None
+            with self.reading():
+                number = self.java.docOf(name)
+                vector = self.java.vector(number) if number >= 0 else None
             if vector is None:
                 raise IndexingError(f"the index {self.path} has no vector of document {docid}.")
             rows[row] = vector
@@ -117,7 +128,8 @@ class Index:
     @cached_property
     def some_vectors(self) -> np.ndarray:
         """Up to 48 vectors spread evenly over the index, `[n, dimension] float32`."""
-        packed = self.java.someVectors(SOME)
+        with self.reading():
+            packed = self.java.someVectors(SOME)
         rows = np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
         return rows.reshape(len(rows) // max(1, self.dimension), self.dimension)
 

@@ -17,6 +17,8 @@ from hypserini.errors import IndexingError
 RAM_BUFFER_MB = {"flat": 128.0, "hnsw": 256.0}
 """What Lucene gathers before it writes a segment: more memory, but fewer graphs to merge."""
 
+MOST_THREADS = 1024
+
 LONGEST_DOCID = 32766
 """Bytes; Lucene's limit for a term."""
 
@@ -78,17 +80,25 @@ class IndexWriter:
             raise ValueError(
                 f"similarity is {similarity!r} and must be 'cosine', 'l2' or 'inner_product'"
             )
-        if dimension < 1 or threads < 1:
-            raise ValueError(f"dimension ({dimension}) and threads ({threads}) must be at least 1")
+        if dimension < 1 or not 1 <= threads <= MOST_THREADS:
+            raise ValueError(
+                f"dimension ({dimension}) and threads ({threads}) must be at least 1, and threads"
+                f" at most {MOST_THREADS}"
+            )
         self.path = Path(path)
         self.dimension = dimension
+        if not (1 <= m <= 512 and 1 <= ef_construction <= 3200):
+            raise ValueError(
+                f"m ({m}) must be from 1 to 512 and ef_construction ({ef_construction}) to 3200"
+            )
+        # Java first: where it does not start, no folder is left behind.
+        java_writer = jvm.java_class("io.hypserini.DocumentWriter")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise IndexingError(
                 f"cannot write an index to {path} ({error.strerror}): choose another folder."
             ) from error
-        java_writer = jvm.java_class("io.hypserini.DocumentWriter")
         with self._errors(f"cannot write to the index {path}"):
             self._java = java_writer(
                 jvm.pack_path(self.path),

@@ -3,7 +3,15 @@
 `import hypserini.jvm` starts nothing; `hypserini.jvm.start()` does, and so does the first class.
 """
 
-from hypserini.jvm.border import pack, pack_path, reason, shared_array, unpack, unpack_pairs
+from hypserini.jvm.border import (
+    pack,
+    pack_path,
+    reading,
+    reason,
+    shared_array,
+    unpack,
+    unpack_pairs,
+)
 from hypserini.jvm.starting import detach, find_jdk, java_class, lucene_version, start
 
 __all__ = [
@@ -13,6 +21,7 @@ __all__ = [
     "lucene_version",
     "pack",
     "pack_path",
+    "reading",
     "reason",
     "shared_array",
     "start",

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from hypserini.errors import IndexingError
+
+# What Lucene throws on bytes that are not what it wrote; of a damaged file it may be any other.
+_DAMAGE = ("CorruptIndexException", "EOFException", "IndexFormatTooOldException", "InternalError")
+_MISSING = ("NoSuchFileException", "FileNotFoundException")
+_QUERY = ("TooManyClauses", "TooManyNestedClauses", "TooComplexToDeterminizeException")
+_AGAIN = "build the index again, or copy it whole."
 
 
 def pack(strings: Sequence[str], errors: str = "replace") -> bytes:
@@ -55,10 +65,58 @@ def unpack_pairs(packed: Any) -> dict[str, str]:
 
 
 def reason(error: Any) -> str:
-    """What to tell a user of a JavaException: its message, and its kind unless it is ours."""
-    message = str(error.innermessage or "no further message")
-    if error.classname == "io.hypserini.Refused":
-        return message
-    if error.classname == "java.lang.OutOfMemoryError":
+    """The end of a sentence for a user, about a JavaException: its message, and what to do."""
+    message = " ".join(str(error.innermessage or "no further message").split()).rstrip(".")
+    kind = _kind(error)
+    if kind == "Refused":
+        return f"{message}."
+    if kind == "OutOfMemoryError":
         return f"{message}: give Java more with HYPSERINI_JAVA_OPTIONS=-Xmx16g, or the like."
-    return f"{message} ({error.classname.rpartition('.')[2]})"
+    if kind in _QUERY:
+        return f"the query asks too much of Lucene ({message}): shorten it."
+    if kind in _MISSING:
+        return f"the file {message} is missing: {_AGAIN}"
+    if kind in _DAMAGE:
+        return f"its files are damaged ({message}): {_AGAIN}"
+    return f"{message} ({kind})."
+
+
+@contextmanager
+def reading(path: Path, what: str = "the index {} cannot be read") -> Iterator[None]:
+    """Turn what Java throws inside, while an index is read, into an error that names the index.
+
+    Args:
+        path: The index.
+        what: How the message begins, with `{}` for the path.
+
+    Raises:
+        IndexingError: The index is damaged, a file of it is gone, Java lacks memory or refuses.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:  # of what Java handed out
+        begins = what.format(path)
+        raise IndexingError(f"{begins}: its files are damaged ({error}): {_AGAIN}") from error
+    except Exception as error:
+        if not _is_javas(error):
+            raise
+        if _kind(error) == "AlreadyClosedException":
+            raise IndexingError(f"the index {path} was closed: open it again.") from error
+        raise IndexingError(f"{what.format(path)}: {_why_unreadable(error)}") from error
+
+
+def _why_unreadable(error: Any) -> str:
+    said = reason(error)
+    if not said.endswith(")."):
+        return said
+    # Lengths and offsets that make no sense end in exceptions of any kind.
+    return f"{said[:-1]}; if its files are damaged, {_AGAIN}"
+
+
+def _kind(error: Any) -> str:
+    return str(error.classname).rpartition(".")[2].rpartition("$")[2]
+
+
+def _is_javas(error: Exception) -> bool:
+    jnius = sys.modules.get("jnius")
+    return jnius is not None and isinstance(error, jnius.JavaException)

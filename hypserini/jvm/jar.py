@@ -124,6 +124,7 @@ def build(anserini: Path, folder: Path) -> Path:
             [str(javac), *options, *paths],
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
         if done.returncode != 0:
@@ -164,7 +165,7 @@ def _command(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Build the jar for the installed Pyserini into the package, and remove stale ones."""
-    parser = argparse.ArgumentParser(prog="python -m hypserini.jvm.jar", description=main.__doc__)
+    parser = cli.Parser(prog="python -m hypserini.jvm.jar", description=main.__doc__)
     parser.add_argument(
         "--output", type=Path, default=JARS, help="folder of the jar (default: in the package)"
     )

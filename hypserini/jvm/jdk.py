@@ -168,7 +168,12 @@ def _version_from_release(home: Path) -> int | None:
 def _version_from_running(java: Path) -> int | None:
     try:
         done = subprocess.run(
-            [java, "-version"], capture_output=True, text=True, timeout=30, check=False
+            [java, "-version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

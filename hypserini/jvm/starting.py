@@ -1,39 +1,25 @@
-"""The one JVM of this process: starts it quietly, or joins the one that Pyserini started."""
+"""The one JVM of this process: starts it quietly, or joins the one that something else started."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shlex
-import signal
-import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hypserini.errors import JavaError
-from hypserini.jvm import jar, jdk
+from hypserini.jvm import jar, jdk, trial
+from hypserini.jvm.chatter import without_chatter
+from hypserini.jvm.joining import join
 
 logger = logging.getLogger(__name__)
 
-JOIN_TIMEOUT_SECONDS = 60
-
-# What the JVM says at its start, or when a jar joins it, that is no concern of the user.
-_CHATTER = (
-    b"WARNING: Using incubator modules",
-    b"WARNING: A Java agent has been loaded dynamically",
-    b"WARNING: If a serviceability tool is",
-    b"WARNING: Dynamic loading of agents will be",
-    b"Picked up JAVA_TOOL_OPTIONS",
-    b"Picked up JDK_JAVA_OPTIONS",
-)
-
 _lock = threading.Lock()
+_configured = False
 _ready = False
 _forked = False
 
@@ -56,8 +42,8 @@ def start() -> None:
     """Make Lucene and our classes callable; does nothing when they are already.
 
     Raises:
-        JavaError: no JDK 21 or newer; a JVM runs that cannot be joined; this process was forked
-            from one with a JVM.
+        JavaError: no JDK 21 or newer; one that does not start; a JVM runs that cannot be joined;
+            this process was forked from one with a JVM.
     """
     global _ready
     if _forked:
@@ -69,7 +55,7 @@ def start() -> None:
         return
     with _lock:
         if not _ready:
-            _join() if _is_running() else _launch()
+            join() if _is_running() else _launch()
             _ready = True
 
 
@@ -115,28 +101,53 @@ def _is_running() -> bool:
     return bool(config is not None and config.vm_running)
 
 
-# --- starting -------------------------------------------------------------------------------------
-
-
 def _launch() -> None:
-    kit = jdk.find()
-    anserini = jar.anserini_jar()
-    ours = jar.fitting_jar(anserini)
-    # Read once, when jnius is imported; and right for what this process may start later, too.
-    os.environ["JAVA_HOME"] = str(kit.home)
-    import jnius_config
-
-    jnius_config.add_options(*_options(kit))
-    jnius_config.add_classpath(str(ours), str(anserini))
-    logger.debug("starting Java %d at %s with %s", kit.version, kit.home, anserini)
-    with _without_chatter():
+    kit = configure()
+    logger.debug("starting Java %d at %s", kit.version, kit.home)
+    if trial.is_doubtful() and (said := trial.why_not(_begin)):
+        raise _did_not_start(kit, said)
+    with without_chatter():
         try:
-            import jnius  # noqa: F401  importing it starts the JVM
+            _begin()
         except Exception as error:
-            raise JavaError(
-                f"Java {kit.version} at {kit.home} did not start ({error}): see what it said"
-                " above, and check HYPSERINI_JAVA_OPTIONS and JAVA_TOOL_OPTIONS."
-            ) from error
+            raise _did_not_start(kit, str(error)) from error
+
+
+def configure() -> jdk.Jdk:
+    """Have the JVM of this process, whoever starts it, be new enough and know our classes.
+
+    Returns:
+        The JDK that it will be of.
+
+    Raises:
+        JavaError: There is none, no jar for it, or HYPSERINI_JAVA_OPTIONS are no options.
+    """
+    global _configured
+    kit = jdk.find()
+    if not _configured:
+        anserini = jar.anserini_jar()
+        ours = jar.fitting_jar(anserini)
+        options = _options(kit)
+        # Read once, when jnius is imported; and right for what this process may start later, too.
+        os.environ["JAVA_HOME"] = str(kit.home)
+        import jnius_config
+
+        jnius_config.add_options(*options)
+        jnius_config.add_classpath(str(ours), str(anserini))
+        _configured = True
+    return kit
+
+
+def _begin() -> None:
+    import jnius  # noqa: F401  importing it starts the JVM
+
+
+def _did_not_start(kit: jdk.Jdk, said: str) -> JavaError:
+    return JavaError(
+        f"Java {kit.version} at {kit.home} does not start ({' '.join(said.split())[:400]}): check"
+        " HYPSERINI_JAVA_OPTIONS and JAVA_TOOL_OPTIONS, and the limits of this process (`ulimit"
+        " -a`)."
+    )
 
 
 def _options(kit: jdk.Jdk) -> list[str]:
@@ -156,89 +167,11 @@ def _options(kit: jdk.Jdk) -> list[str]:
         options.append(f"--add-modules={jdk.VECTOR_MODULE}")
     if kit.version >= 23:
         options.append("--sun-misc-unsafe-memory-access=allow")
-    return options + shlex.split(os.environ.get("HYPSERINI_JAVA_OPTIONS", ""))
-
-
-# --- joining --------------------------------------------------------------------------------------
-
-
-def _join() -> None:
-    from jnius import JavaException, autoclass
-
-    system = autoclass("java.lang.System")
-    kit = jdk.inspect(Path(system.getProperty("java.home")))
-    version = int(system.getProperty("java.specification.version").rpartition(".")[2])
-    if version < jdk.MINIMUM:
-        raise JavaError(
-            f"this process already runs Java {version}, and hypserini needs {jdk.MINIMUM} or newer:"
-            " set JAVA_HOME to such a JDK before Python starts, or import hypserini.jvm and call"
-            " start() before Pyserini is imported."
-        )
-    ours = jar.fitting_jar(_loaded_anserini(system.getProperty("java.class.path")))
-    logger.debug("joining the running JVM with %s", ours)
-    told = _load_agent(kit, ours)
+    given = os.environ.get("HYPSERINI_JAVA_OPTIONS", "")
     try:
-        autoclass(jar.AGENT_CLASS)
-    except JavaException as error:
+        return options + shlex.split(given)
+    except ValueError as error:
         raise JavaError(
-            f"could not join the JVM that already runs in this process ({told}): import"
-            " hypserini.jvm and call start() before Pyserini is imported."
+            f"HYPSERINI_JAVA_OPTIONS ({given}) cannot be split into options ({error}): write them"
+            " as in a shell, such as `-Xmx16g -Dname='a b'`."
         ) from error
-    _take_signals_back()
-
-
-def _take_signals_back() -> None:
-    """Make Ctrl-C a KeyboardInterrupt again, which a JVM started without -Xrs has put an end to."""
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(number)
-            if handler is not None:
-                signal.signal(number, handler)
-
-
-def _loaded_anserini(class_path: str) -> Path:
-    for entry in class_path.split(os.pathsep):
-        name = os.path.basename(entry)
-        if name.startswith("anserini-") and name.endswith(".jar"):
-            return Path(entry)
-    raise JavaError(
-        "a JVM without Anserini already runs in this process: import hypserini.jvm and call start()"
-        " before anything else starts Java."
-    )
-
-
-def _load_agent(kit: jdk.Jdk | None, ours: Path) -> str:
-    jcmd = kit.tool("jcmd") if kit is not None else None
-    if jcmd is None or not jcmd.is_file():
-        jcmd = jdk.find(compiler=True).tool("jcmd")
-    command = [str(jcmd), str(os.getpid()), "JVMTI.agent_load", str(ours)]
-    with _without_chatter():
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=JOIN_TIMEOUT_SECONDS, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-    return " ".join((done.stdout + done.stderr).split())
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Hold back what is written to stderr, and pass on all but the JVM's usual chatter."""
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError, ValueError):
-        yield  # no stderr to speak of
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            held.seek(0)
-            for line in held:
-                if not line.startswith(_CHATTER):
-                    os.write(2, line)

@@ -25,6 +25,7 @@ from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.probing import check_encoding
 from hypserini.modeling.safe_config import has_model_type, without_foreign_code
 from hypserini.modeling.tokenizing import read_tokenizer
+from hypserini.modeling.workers import check_threads
 from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
 logger = logging.getLogger(__name__)
@@ -62,12 +63,14 @@ def load_model(
         MissingModelError: there is no model of that name.
         ModelError: the device is not there, or the checkpoint is broken or asks for what is not
             supported, or the model cannot encode; says how.
+        ForkError: see `check_threads`.
     """
     settings = settings or AS_THE_FOLDER_SAYS
     if isinstance(dtype, str):
         if dtype not in DTYPES:
             raise ModelError(f"unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
         dtype = DTYPES[dtype]
+    check_threads()
     device = choose_device(device)
     checkpoint = Checkpoint(name_or_path)
     is_noted = checkpoint.file("modules.json") is not None

@@ -1,4 +1,7 @@
-"""Threads that each compute alone: no barrier between them after every operation."""
+"""Threads that each compute alone: no barrier between them after every operation.
+
+And what a forked process is told, which has none of the threads that torch computes with.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,35 @@ from contextlib import contextmanager
 
 import torch
 
+from hypserini.errors import ForkError
+
 _pools: dict[int, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
 # Threads within `one_thread`, and how many torch used before.
 _alone = 0
 _before = 1
+# Whether torch has computed here for us, and whether it had in the process that this was forked of.
+_has_computed = False
+_is_forked = False
+
+
+def check_threads() -> None:
+    """To be called before a model computes: in a forked process it might wait for ever.
+
+    torch's threads do not come along, and OpenMP waits for them all the same. A process that
+    computes with one thread, as the workers of a DataLoader do, needs none of them.
+
+    Raises:
+        ForkError: This process was forked from one in which a model had computed.
+    """
+    global _has_computed
+    if _is_forked and torch.get_num_threads() > 1:
+        raise ForkError(
+            "this process was forked from one in which a model had computed, and torch's threads do"
+            " not survive a fork: start worker processes with multiprocessing's 'spawn' method, or"
+            " call torch.set_num_threads(1) in them."
+        )
+    _has_computed = True
 
 
 def run_apart(tasks: Sequence[Callable[[], None]]) -> None:
@@ -81,7 +108,8 @@ def _settle(ready: threading.Barrier) -> None:
 
 def _forget() -> None:
     # A forked child has none of its parent's threads, and perhaps a lock that nobody holds.
-    global _lock, _alone
+    global _lock, _alone, _is_forked
+    _is_forked = _is_forked or _has_computed
     _pools.clear()
     _lock = threading.Lock()
     _alone = 0

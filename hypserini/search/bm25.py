@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,10 +18,14 @@ from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.jvm.threads import detached
 from hypserini.search.filters import Filter, java_of
+from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hits
 
 logger = logging.getLogger(__name__)
 
+MOST = 2**31 - 1
+"""What Java's numbers hold; no Lucene index has more documents."""
+MOST_K1 = 1e9
 DEFAULT = (0.9, 0.4)
 TUNED = {
     "msmarco-v1-passage": (0.82, 0.68),
@@ -51,6 +56,11 @@ class Bm25Options:
     fb_docs: int = 10
     original_query_weight: float = 0.5
 
+    def __post_init__(self) -> None:
+        check_range(0, MOST_K1, k1=self.k1)
+        check_range(0, 1, b=self.b, original_query_weight=self.original_query_weight)
+        check_range(1, MOST, fb_terms=self.fb_terms, fb_docs=self.fb_docs)
+
 
 class Bm25:
     """Anserini's SimpleSearcher, which Pyserini's LuceneSearcher wraps: the same hits and scores.
@@ -73,21 +83,18 @@ class Bm25:
         if (options.k1 is None) != (options.b is None):
             raise IndexingError("BM25 takes both k1 and b (--k1 and --b), or neither.")
         java_bm25 = jvm.java_class("io.hypserini.Bm25")
-        from jnius import JavaException
+        with self._reading():
+            self._java: Any = java_bm25(jvm.pack_path(self.path))
+            self.k1, self.b = self._parameters(options)
+            k1, b = float(self.k1), float(self.b)
+            self._java.setBm25(k1, b)
+            if options.rm3:
+                terms, documents = options.fb_terms, options.fb_docs
+                weight = float(options.original_query_weight)
+                self._java.setRm3(terms, documents, weight)
 
-        try:
-            # Java's working folder is that of its start, Python's may have changed since.
-            folder = str(self.path.absolute())
-            self._java: Any = java_bm25(jvm.pack([folder], errors="surrogateescape"))
-        except JavaException as error:
-            raise IndexingError(f"BM25 cannot search {self.path}: {jvm.reason(error)}.") from error
-        self.k1, self.b = self._parameters(options)
-        k1, b = float(self.k1), float(self.b)
-        self._java.setBm25(k1, b)
-        if options.rm3:
-            terms, documents = options.fb_terms, options.fb_docs
-            weight = float(options.original_query_weight)
-            self._java.setRm3(terms, documents, weight)
+    def _reading(self) -> AbstractContextManager[None]:
+        return jvm.reading(self.path, "BM25 cannot search the index {}")
 
     def _parameters(self, options: Bm25Options) -> tuple[float, float]:
         if options.k1 is not None and options.b is not None:
@@ -111,17 +118,14 @@ class Bm25:
         Raises:
             IndexingError: Relevance feedback finds neither term vectors nor stored JSON.
         """
-        from jnius import JavaException
-
+        check_range(1, k=k)
+        k = min(k, MOST)
+        jvm.start()  # refuses in a forked process, where a call would hang
         query, within = jvm.pack([q]), java_of(filter)
-        try:
+        with self._reading():
             found = self._java.search(query, k, within)
-        except JavaException as error:
-            raise IndexingError(
-                f"BM25 over {self.path} failed for the query {q[:60]!r}: {jvm.reason(error)}."
-            ) from error
-        scores = np.frombuffer(found.scores().tostring(), "<f4")
-        return Hits.of((jvm.unpack(found.docids()), scores))
+            scores = np.frombuffer(found.scores().tostring(), "<f4")
+            return Hits.of((jvm.unpack(found.docids()), scores))
 
     def batch_search(
         self,

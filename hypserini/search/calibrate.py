@@ -31,8 +31,11 @@ def calibrate(
     k: int,
     target: float,
     filter: Any = None,
-) -> Calibration:
-    """Find the cheapest parameters of tangent search that reach an overlap, and record them.
+) -> tuple[Calibration, bool]:
+    """Find the cheapest parameters of tangent search that reach an overlap.
+
+    The searcher uses them from now on. They are recorded with the index, for later searches, unless
+    a filter was searched under, or all documents were scored: that says nothing of other searches.
 
     Args:
         searcher: What to calibrate.
@@ -43,8 +46,11 @@ def calibrate(
         filter: As in `stream_search`.
 
     Returns:
-        The choice; if nothing reaches the target, the dearest that was tried, with a warning.
+        The choice, and whether it is recorded; if nothing reaches the target, the dearest that was
+        tried, with a warning.
     """
+    documents = max(1, searcher.index.num_vectors)
+    k = min(k, documents)
     chosen = spread(len(queries), SAMPLE)
     queries, qids = [queries[i] for i in chosen], [qids[i] for i in chosen]
     if any(isinstance(query, str) for query in queries):
@@ -54,9 +60,9 @@ def calibrate(
     plan = TangentOptions().follow(k)
     for of_fetch, of_ef in LADDER:
         options = TangentOptions(
-            fetch=math.ceil(of_fetch * plan.fetch),
+            fetch=min(documents, math.ceil(of_fetch * plan.fetch)),
             rounds=plan.rounds,
-            ef=math.ceil(of_ef * plan.ef),
+            ef=min(documents, math.ceil(of_ef * plan.ef)),
         )
         found = searcher.batch_search(
             queries, qids, k, mode="tangent", options=options, filter=filter
@@ -73,7 +79,9 @@ def calibrate(
         logger.warning("no setting that was tried reaches an overlap of %g", target)
     calibration = Calibration(
         *(k, options.fetch or 0, plan.rounds, options.ef or 0, target, overlap, evaluations),
-        *(len(qids), searcher.index.num_vectors),
+        *(len(qids), documents),
     )
-    record(searcher.index, calibration)
-    return calibration
+    searcher.calibration = calibration
+    approximate = all(hits.cost.mode == "tangent" for hits in found.values())
+    kept = filter is None and approximate and record(searcher.index, calibration)
+    return calibration, kept

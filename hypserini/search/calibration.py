@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+import logging
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from hypserini.errors import OutputError
 from hypserini.formats.output import atomic_output
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.search.modes.auto import AutoOptions
 from hypserini.search.modes.tangent import TangentOptions
+from hypserini.search.ranges import check_range
+
+logger = logging.getLogger(__name__)
 
 FILE = "hypserini-calibration.json"
 """Beside Lucene's own files, which it does not touch; written whole or not at all."""
@@ -43,14 +49,33 @@ class Calibration:
     topics: int
     vectors: int
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            numbers = (int,) if field.type == "int" else (int, float)
+            if isinstance(value, bool) or not isinstance(value, numbers):
+                raise ValueError(f"{field.name} is {value!r}")
+        check_range(1, k=self.k, rounds=self.rounds, topics=self.topics, vectors=self.vectors)
+        check_range(1, self.vectors, fetch=self.fetch, ef=self.ef)
+        check_range(0, 1, target=self.target, overlap=self.overlap)
+        check_range(0, evaluations=self.evaluations)
 
-def calibrated(index: Index, options: Any, k: int) -> Any:
-    """Options of tangent search, with what the calibration says where they say nothing."""
+
+def calibrated(index: Index, options: Any, k: int, found: Calibration | None = None) -> Any:
+    """Options of tangent search, with what a calibration says where they say nothing.
+
+    Args:
+        index: The index that is searched.
+        options: The options of any mode.
+        k: Hits a query.
+        found: What was found for this search; by default what is recorded with the index.
+    """
     if isinstance(options, AutoOptions):
-        return replace(options, tangent=calibrated(index, options.tangent, k))
+        return replace(options, tangent=calibrated(index, options.tangent, k, found))
     if not isinstance(options, TangentOptions) or options.fetch or options.ef or options.rounds:
         return options
-    found = load_calibration(index, k)
+    if found is None or found.k < k:
+        found = load_calibration(index, k)
     if found is None:
         return options
     return replace(options, fetch=found.fetch, rounds=found.rounds, ef=found.ef)
@@ -58,16 +83,9 @@ def calibrated(index: Index, options: Any, k: int) -> Any:
 
 def load_calibration(index: Index, k: int) -> Calibration | None:
     """What was recorded for at least `k` hits, this model and an index of about this size."""
-    recorded = _read(index.path).get(_fingerprint(index), {})
+    recorded = _read(index.path).get(_fingerprint(index), [])
     vectors = index.num_vectors
-    fits = []
-    for values in recorded.values():
-        try:
-            one = Calibration(**values)
-        except TypeError:
-            continue
-        if one.k >= k and one.vectors / 2 <= vectors <= one.vectors * 2:
-            fits.append(one)
+    fits = [one for one in recorded if one.k >= k and one.vectors / 2 <= vectors <= one.vectors * 2]
     return min(fits, key=lambda one: one.k, default=None)
 
 
@@ -76,17 +94,60 @@ def _fingerprint(index: Index) -> str:
     return metadata.fingerprint if metadata else ""
 
 
-def _read(folder: Path) -> dict[str, dict[str, Any]]:
+Recorded = dict[str, list[Calibration]]
+"""By the fingerprint of the model, a calibration for each number of hits."""
+
+
+def _read(folder: Path) -> Recorded:
     try:
-        recorded = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data = (folder / FILE).read_bytes()
+    except FileNotFoundError:
         return {}
-    return recorded if isinstance(recorded, dict) else {}
+    except OSError as error:
+        data = str(error).encode()  # which is no JSON, and is warned of as such
+    return _parse(data, str(folder / FILE))
 
 
-def record(index: Index, calibration: Calibration) -> None:
-    """Keep a calibration with its index."""
-    recorded = _read(index.path)
-    recorded.setdefault(_fingerprint(index), {})[str(calibration.k)] = asdict(calibration)
-    with atomic_output(index.path / FILE) as file:
-        json.dump(recorded, file, indent=1)
+@lru_cache(64)
+def _parse(data: bytes, path: str) -> Recorded:
+    """What a file records; of one that records nothing it warns once."""
+    try:
+        models = json.loads(data.decode("utf-8"))
+        return {
+            fingerprint: [Calibration(**values) for values in calibrations.values()]
+            for fingerprint, calibrations in models.items()
+        }
+    # Whatever the file holds: a list where there should be an object, a word for a number.
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        logger.warning(
+            "%s is not what calibrating writes (%s) and is ignored: remove it, or calibrate again"
+            " with --target-overlap",
+            *(path, error),
+        )
+        return {}
+
+
+def record(index: Index, calibration: Calibration) -> bool:
+    """Keep a calibration with its index; where that cannot be written to, say so.
+
+    Returns:
+        Whether it is kept.
+    """
+    recorded = dict(_read(index.path))
+    fingerprint = _fingerprint(index)
+    others = [one for one in recorded.get(fingerprint, []) if one.k != calibration.k]
+    recorded[fingerprint] = [*others, calibration]
+    written = {
+        model: {str(one.k): asdict(one) for one in calibrations}
+        for model, calibrations in recorded.items()
+    }
+    try:
+        with atomic_output(index.path / FILE) as file:
+            json.dump(written, file, indent=1)
+    except (OutputError, OSError) as error:
+        logger.warning(
+            "the calibration cannot be kept with the index (%s): it serves this search alone",
+            error.__cause__ or error,
+        )
+        return False
+    return True

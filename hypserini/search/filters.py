@@ -43,12 +43,17 @@ class Filter:
         """
         from jnius import JavaException
 
-        try:
-            java = jvm.java_class("io.hypserini.Filter").matching(index.java, jvm.pack([query]))
-        except JavaException as error:
-            raise IndexingError(
-                f"the filter {shown(query)} is not a query in Lucene's syntax: {jvm.reason(error)}"
-            ) from None
+        packed = jvm.pack([query])
+        with index.reading():
+            try:
+                java = jvm.java_class("io.hypserini.Filter").matching(index.java, packed)
+            except JavaException as error:
+                if error.classname != "io.hypserini.Refused":
+                    raise
+                raise IndexingError(
+                    f"the filter {shown(query)} is not a query in Lucene's syntax:"
+                    f" {jvm.reason(error)}"
+                ) from None
         return cls(java, index)
 
     @classmethod
@@ -65,8 +70,10 @@ class Filter:
         """
         with placed(f"the {source}", IndexingError):
             ids = sorted({check_id(docid) for docid in docids})
-        java, packed = index.java, jvm.pack(ids)
-        made = cls(jvm.java_class("io.hypserini.Filter").listed(java, packed), index)
+        packed = jvm.pack(ids)
+        with index.reading():
+            java = jvm.java_class("io.hypserini.Filter").listed(index.java, packed)
+        made = cls(java, index)
         if unknown := len(ids) - int(made.java.documents()):
             logger.warning(
                 "the %s: %s of its %s docids are not in the index%s",

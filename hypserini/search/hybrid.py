@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hypserini.formats.runs import Hit as AnyHit
+from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hit, Hits
 
 METHODS = ("rrf", "interpolate", "average", "normalize")
@@ -33,6 +34,8 @@ class HybridOptions:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"no fusion {self.method!r}: choose from {', '.join(METHODS)}")
+        check_range(0, 1, alpha=self.alpha)
+        check_range(1, rrf_k=self.rrf_k)
 
 
 def fuse(
@@ -61,6 +64,7 @@ def fuse(
     runs = [_trec_run(bm25), _trec_run(q_net)]
     if options.normalization:
         runs = [run.rescore(method=RescoreMethod.NORMALIZE) for run in runs]
+    k = min(k, sum(map(len, [*bm25, *q_net])))
     limits = {"depth": k, "k": k}
     if options.method == "rrf":
         fused = fusion.reciprocal_rank_fusion(runs, rrf_k=options.rrf_k, **limits)

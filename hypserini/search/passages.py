@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hypserini.formats.runs import Hit as AnyHit
+from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hit, Hits
 
 
@@ -20,6 +21,11 @@ class MaxPassage:
 
     hits: int = 100
     delimiter: str = "#"
+
+    def __post_init__(self) -> None:
+        check_range(1, hits=self.hits)
+        if not self.delimiter:
+            raise ValueError("delimiter is empty and must be what stands before a passage's id")
 
     def __call__(self, ranking: Iterable[AnyHit]) -> Hits:
         """The documents of a ranking of passages, each with the score of its first passage."""

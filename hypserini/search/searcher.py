@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 
-from hypserini import defaults
+from hypserini import defaults, jvm
 from hypserini.encode import QueryEncoder
 from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
@@ -19,12 +19,14 @@ from hypserini.index.reader import Index
 from hypserini.index.stored_text import StoredDocument, StoredTexts
 from hypserini.jvm.threads import detached
 from hypserini.modeling import QNet
-from hypserini.search.calibration import calibrated
+from hypserini.modeling.loading import choose_device
+from hypserini.search.calibration import Calibration, calibrated
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.index_encoder import check_model, load_encoder, made_with
 from hypserini.search.modes.first_stage import AnyHit, GivenRankings, docids_of
 from hypserini.search.modes.rerank import Reranked, RerankOptions
 from hypserini.search.modes.table import mode_named
+from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hit, Hits
 from hypserini.search.scorer import QNetScorer, QueryBatch
 from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
@@ -55,7 +57,7 @@ class LuceneHypencoderSearcher:
         options: The mode's options; by default its defaults.
 
     Raises:
-        ValueError: There is no such mode.
+        ValueError: There is no such mode, or a number is less than 1.
         IndexingError: The index is missing, has no dense field or belongs to another model.
         ModelError: The model cannot be loaded.
     """
@@ -74,11 +76,14 @@ class LuceneHypencoderSearcher:
         options: Any = None,
     ) -> None:
         mode_named(mode)
+        check_range(1, batch_size=batch_size, max_length=max_length)
         self.mode = mode
         self.options = options
         self.index = Index(index)
         self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
         self.batch_size = batch_size
+        self.calibration: Calibration | None = None
+        """What tangent search was calibrated to just now; it goes before what the index keeps."""
         self._texts = StoredTexts(self.index)
         self._model = model
         self._settings = settings or AS_THE_FOLDER_SAYS
@@ -150,21 +155,29 @@ class LuceneHypencoderSearcher:
             options: The mode's options; by default the searcher's, or the mode's defaults.
             filter: Return only these documents: a query in Lucene's syntax over the text fields,
                 docids, a file with a docid a line, or a `Filter`.
+
+        Raises:
+            ValueError: `k` or `threads` is less than 1, or there are not as many ids as queries.
+            IndexingError: The index is damaged, or does not fit the q-nets.
+            JavaError: This process was forked from one in which the searcher was opened.
         """
         if len(queries) != len(qids):
             raise ValueError(f"{len(queries)} queries but {len(qids)} ids")
-        if k < 1:
-            raise ValueError(f"k is {k} and must be at least 1")
+        check_range(1, k=k, threads=threads)
+        jvm.start()  # refuses in a forked process, where torch would wait for threads for ever
         chosen = mode_named(mode or self.mode)
         if options is None:
             same = mode in (None, self.mode)
             options = self.options if same and self.options is not None else chosen.options()
-        options = calibrated(self.index, options, k)
+        if chosen.options is not RerankOptions:  # which may be given more than there is
+            k = min(k, max(1, self.index.num_vectors))
+        options = calibrated(self.index, options, k, self.calibration)
         wanted = make_filter(self.index, filter)
 
         def search(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[Hits]:
             prepared, scorer, encode_ms = self._prepare(batch, batch_qids)
-            rankings = chosen.search(self.index, prepared, k, scorer, options, wanted)
+            with self.index.reading():
+                rankings = chosen.search(self.index, prepared, k, scorer, options, wanted)
             for hits in rankings:
                 hits.cost.encode_ms = encode_ms / len(batch)
             return rankings
@@ -206,7 +219,8 @@ class LuceneHypencoderSearcher:
             KeyError: `hits` has none of a query id; give an empty list for no documents.
         """
         docids = {qid: docids_of(hits[qid]) for qid in qids}
-        k = k or max(1, *map(len, docids.values()), 1)
+        if k is None:
+            k = max(1, *map(len, docids.values()), 1)
         options = RerankOptions(GivenRankings(docids), drop_missing)
         ranked = self.batch_search(queries, qids, k, threads, mode="rerank", options=options)
         return {qid: cast(Reranked, found) for qid, found in ranked.items()}
@@ -293,7 +307,7 @@ class LuceneHypencoderSearcher:
     def _scoring_device(self, q_net: QNet) -> torch.device:
         if self._encoder is not None:
             return self._encoder.model.device
-        return q_net.device
+        return q_net.device if self._device == "auto" else choose_device(self._device)
 
     def _load_encoder(self) -> QueryEncoder:
         if self._model is None or isinstance(self._model, str):

@@ -12,7 +12,7 @@ from hypserini import cli
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what a configuration describes and say where the model is."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m hypserini.train",
         description="Train a Hypencoder or a bi-encoder with transformers' Trainer.",
         epilog="Several GPUs: torchrun --nproc-per-node N -m hypserini.train config.yaml",

@@ -6,9 +6,7 @@ import ast
 import gc
 import importlib.metadata
 import os
-import subprocess
 import sys
-import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import ROUND_TRIP, run
 
 from hypserini import jvm
 from hypserini.index.reader import Index
@@ -24,28 +23,6 @@ from hypserini.jvm import jar
 from hypserini.jvm.threads import detached
 from hypserini.search.bm25 import Bm25
 from hypserini.search.modes.exhaustive import Scan
-
-ROUND_TRIP = """
-import sys, numpy as np
-from hypserini.index.reader import Index
-from hypserini.index.writer import IndexWriter
-with IndexWriter(sys.argv[1], dimension=2) as writer:
-    writer.add(["a", "b"], np.eye(2, dtype=np.float32), ["x", "y"], ["{}", "{}"])
-with Index(sys.argv[1]) as index:
-    print(index.vectors(["b", "a"]).tolist())
-"""
-
-
-def run(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh process."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=120,
-        check=False,
-    )
 
 
 def test_import_starts_nothing() -> None:
@@ -76,12 +53,6 @@ def test_start_options_can_be_given() -> None:
     assert run(code, HYPSERINI_JAVA_OPTIONS="-Xmx96m -Dx='a b'").stdout.strip() == "96"
 
 
-def test_options_that_java_refuses_are_traced_back() -> None:
-    done = run("from hypserini import jvm; jvm.start()", HYPSERINI_JAVA_OPTIONS="-Xnonsense")
-    assert "-Xnonsense" in done.stderr  # Java's own words
-    assert "check HYPSERINI_JAVA_OPTIONS" in done.stderr.splitlines()[-1]
-
-
 def test_a_small_heap_is_enough_for_flat_vectors(tmp_path: Path) -> None:
     code = """
         import sys, numpy as np
@@ -95,22 +66,6 @@ def test_a_small_heap_is_enough_for_flat_vectors(tmp_path: Path) -> None:
     """
     done = run(code, tmp_path / "index", HYPSERINI_JAVA_OPTIONS="-Xmx64m")
     assert done.stdout == "50000\n", done.stderr
-
-
-def test_joins_the_jvm_that_pyserini_has_started(tmp_path: Path) -> None:
-    pyserini_first = """
-        from pyserini.pyclass import autoclass
-        autoclass("java.lang.System")
-        import os, sys
-        marker = os.dup(2)
-        from hypserini import jvm
-        jvm.start()
-        os.write(marker, b"--- joined ---")
-    """
-    home = str(jvm.find_jdk())
-    done = run(textwrap.dedent(pyserini_first) + ROUND_TRIP, tmp_path / "index", JAVA_HOME=home)
-    assert done.stdout == "[[0.0, 1.0], [1.0, 0.0]]\n", done.stderr
-    assert "agent" not in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
@@ -128,23 +83,6 @@ def test_ctrl_c_stays_an_exception(before: str) -> None:
             print("interrupted")
     """
     assert run(code, JAVA_HOME=str(jvm.find_jdk())).stdout == "interrupted\n"
-
-
-def test_a_running_jvm_without_anserini_is_named() -> None:
-    code = """
-        import jnius_config
-        jnius_config.set_classpath(".")
-        import jnius
-        from hypserini import jvm
-        from hypserini.errors import JavaError
-        try:
-            jvm.start()
-        except JavaError as error:
-            print(error)
-    """
-    printed = run(code, JAVA_HOME=str(jvm.find_jdk())).stdout
-    assert "without Anserini" in printed
-    assert "before" in printed
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

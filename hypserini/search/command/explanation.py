@@ -54,12 +54,14 @@ class Explanation:
             return
         qids = [self._topics.qids[i] for i in spread(len(self._topics), SAMPLE)]
         queries = self._queries(qids)
-        chosen = calibrate(self._searcher, queries, qids, self._plan.depth, target, self._filter)
+        chosen, kept = calibrate(
+            self._searcher, queries, qids, self._plan.depth, target, self._filter
+        )
+        where = f"kept with the index {self._searcher.index.path}" if kept else "for this search"
         yield (
             f"calibrated for {chosen.k} hits: --fetch {chosen.fetch} --rounds {chosen.rounds} "
             f"--ef-search {chosen.ef}, overlap {chosen.overlap:.4f} with "
-            f"{chosen.evaluations:,.0f} documents scored a topic, {chosen.topics} topics; "
-            f"kept with the index {self._searcher.index.path}"
+            f"{chosen.evaluations:,.0f} documents scored a topic, {chosen.topics} topics; {where}"
         )
 
     def watch(self, rankings: Iterator[tuple[str, Hits]]) -> Iterator[tuple[str, Hits]]:

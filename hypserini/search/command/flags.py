@@ -11,15 +11,22 @@ MODES = ("auto", "exhaustive", "tangent", "graph", "rerank")
 
 def overlap(text: str) -> float:
     """Parse a share between 0 and 1, for argparse's `type`."""
-    value = float(text)
-    if not 0 < value <= 1:
+    value = cli.number(0, 1)(text)
+    if not value:
         raise argparse.ArgumentTypeError(f"{text} is not a share above 0 and up to 1")
     return value
 
 
+def delimiter(text: str) -> str:
+    """Parse what stands between two parts, for argparse's `type`."""
+    if not text:
+        raise argparse.ArgumentTypeError("what is empty separates nothing")
+    return text
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The flags, named as in `pyserini.search.lucene`."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m hypserini.search",
         description="Rank the documents of an index by the q-net of each topic and write a run.",
     )
@@ -30,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="a topics file (TSV, TREC, JSON lines, .gz) or a name that Pyserini knows; "
         "dl19, dl20 and dev are short for the MS MARCO passage topics",
     )
-    what.add_argument("--query", metavar="TEXT", help="print the hits of one query")
+    what.add_argument("--query", type=cli.text, metavar="TEXT", help="print the hits of one query")
     what.add_argument(
         "--interactive",
         action="store_true",
@@ -70,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch-size", type=cli.positive_int, default=16, help="topics at once (default: 16)"
     )
-    parser.add_argument("--threads", type=cli.positive_int, default=1, help="batches side by side")
+    parser.add_argument("--threads", type=cli.threads, default=1, help="batches side by side")
     parser.add_argument(
         "--max-length", type=cli.positive_int, help="tokens encoded of a query (default: 32)"
     )
@@ -123,7 +130,10 @@ def add_mode_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--rounds", type=cli.positive_int, help="at most (default: 3)")
     group.add_argument("--ef-search", type=cli.positive_int, help="breadth of the vector search")
     group.add_argument(
-        "--stable", type=float, default=0.0, help="share of the hits that the last round may change"
+        "--stable",
+        type=cli.number(0, 1),
+        default=0.0,
+        help="share of the hits that the last round may change",
     )
     group = parser.add_argument_group("--mode graph (defaults follow --hits)")
     group.add_argument(
@@ -137,7 +147,7 @@ def add_mode_arguments(parser: argparse.ArgumentParser) -> None:
         "--patience", type=cli.positive_int, default=1, help="rounds without anything new (1)"
     )
     group.add_argument("--frontier", choices=["all", "new"], default="all", help="what to expand")
-    group.add_argument("--seed", type=int, default=43, help="of random entries (default: 43)")
+    group.add_argument("--seed", type=cli.seed, default=43, help="of random entries (default: 43)")
 
 
 def add_stage_arguments(parser: argparse.ArgumentParser) -> None:
@@ -166,8 +176,12 @@ def add_stage_arguments(parser: argparse.ArgumentParser) -> None:
         help="documents scored a topic under --adaptive (default: as many as are given)",
     )
     group = parser.add_argument_group("BM25, of --first-stage and --hybrid")
-    group.add_argument("--k1", type=float, help="(default: 0.9, or the collection's in Pyserini)")
-    group.add_argument("--b", type=float, help="(default: 0.4, or the collection's in Pyserini)")
+    group.add_argument(
+        "--k1", type=cli.number(0, 1e9), help="(default: 0.9, or the collection's in Pyserini)"
+    )
+    group.add_argument(
+        "--b", type=cli.number(0, 1), help="(default: 0.4, or the collection's in Pyserini)"
+    )
     group.add_argument("--rm3", action="store_true", help="expand the topics by relevance feedback")
     group = parser.add_argument_group("hybrid")
     group.add_argument(
@@ -176,7 +190,10 @@ def add_stage_arguments(parser: argparse.ArgumentParser) -> None:
         help="fuse the ranking with BM25's over the same index, as `python -m pyserini.fusion`",
     )
     group.add_argument(
-        "--alpha", type=float, default=0.5, help="BM25's weight in --hybrid interpolate (0.5)"
+        "--alpha",
+        type=cli.number(0, 1),
+        default=0.5,
+        help="BM25's weight in --hybrid interpolate (0.5)",
     )
     group.add_argument(
         "--normalization",
@@ -195,6 +212,7 @@ def add_stage_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--max-passage-delimiter",
+        type=delimiter,
         default="#",
         metavar="TEXT",
         help="between the document's id and the passage's (#)",

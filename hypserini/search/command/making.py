@@ -11,7 +11,6 @@ from typing import Any
 from hypserini import cli
 from hypserini.errors import HypseriniError
 from hypserini.search.command import plan as plans
-from hypserini.search.command.flags import build_parser
 from hypserini.search.command.plan import Around, Output, Place, SearchPlan, Telling
 
 
@@ -24,6 +23,7 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
     mode = _mode(args)
     for complaint in _contradictions(args, mode):
         raise HypseriniError(complaint)
+    cli.refuse_ignored(args, _owners(args, mode))
     around = _around(args)
     hits = plans.HITS_OF_A_TOPIC if args.topics else plans.HITS_OF_A_QUERY
     return SearchPlan(
@@ -62,7 +62,7 @@ def _contradictions(args: argparse.Namespace, mode: str) -> Iterator[str]:
         yield "--rerank-run and --first-stage exclude each other: give one of them."
     for name in ("rerank_run", "first_stage"):
         if getattr(args, name) and mode != "rerank":
-            yield f"{_flag(name)} belongs to --mode rerank, not to --mode {mode}."
+            yield f"{args.given[name]} belongs to --mode rerank, not to --mode {mode}."
     if mode == "rerank":
         if args.interactive:
             yield "--interactive shows BM25 beside the q-nets: leave reranking out."
@@ -82,13 +82,12 @@ def _contradictions(args: argparse.Namespace, mode: str) -> Iterator[str]:
         yield "BM25 takes both --k1 and --b, or neither."
     if args.target_overlap and (args.fetch or args.rounds or args.ef_search):
         yield "--target-overlap finds --fetch, --rounds and --ef-search: leave these out."
-    yield from _ignored(args, mode)
 
 
-def _ignored(args: argparse.Namespace, mode: str) -> Iterator[str]:
-    """Flags that were given and that the others leave nothing to do for."""
+def _owners(args: argparse.Namespace, mode: str) -> list[cli.Row]:
+    """What each flag belongs to, and does nothing without."""
     bm25 = args.first_stage or args.hybrid or args.interactive
-    owners: list[tuple[bool, str, str]] = [
+    return [
         (bool(args.topics), "--topics", "output output_format tag remove_query threads check"),
         (bool(args.topics), "--topics", "target_overlap explain_cost encoded_queries batch_size"),
         (not args.interactive, "--topics or --query", "hybrid max_passage"),
@@ -97,10 +96,14 @@ def _ignored(args: argparse.Namespace, mode: str) -> Iterator[str]:
             "topics that are encoded, and --encoded-queries were",
             "threads max_length pooling l2_norm query_prefix",
         ),
+        (not (args.encoded_queries and args.index), "topics that are encoded", "model"),
+        (args.output_format == "trec", "--output-format trec", "tag"),
         (mode in ("auto", "tangent"), "--mode tangent", "fetch rounds ef_search stable"),
         (mode in ("auto", "tangent"), "--mode tangent", "target_overlap"),
         (mode == "graph", "--mode graph", "entry num_entry_points ncandidates max_iter seed"),
         (mode == "graph", "--mode graph", "no_early_stop patience frontier"),
+        (args.entry != "tangent", "--entry random, layer or bm25", "seed"),
+        (not args.no_early_stop, "a walk that stops early", "patience"),
         (mode in ("auto", "tangent", "graph"), "--mode tangent or graph", "max_scored"),
         (mode == "rerank", "--mode rerank", "rerank_depth drop_missing adaptive budget"),
         (bool(bm25), "--first-stage bm25 and --hybrid", "k1 b rm3"),
@@ -113,15 +116,6 @@ def _ignored(args: argparse.Namespace, mode: str) -> Iterator[str]:
         (args.hybrid == "rrf", "--hybrid rrf", "rrf_k"),
         (args.max_passage, "--max-passage", "max_passage_hits max_passage_delimiter"),
     ]
-    parser = build_parser()
-    for holds, owner, names in owners:
-        for name in names.split():
-            if not holds and getattr(args, name) != parser.get_default(name):
-                yield f"{_flag(name)} belongs to {owner}: leave it out."
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _options(args: argparse.Namespace, mode: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hypserini import defaults
+from hypserini import defaults, jvm
 from hypserini.encode.saved import SavedQNets
 from hypserini.errors import IndexingError, TopicsError
 from hypserini.formats.runs import write_run
@@ -49,6 +50,7 @@ def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
     index = find_index(plan, topics)
     output = plan.output.path or default_run(index, topics)
     texts = dict(topics.items)
+    jvm.start()  # before a file is open: a JVM that fails may end the process without a word to us
     # Opened before the model is loaded: a path that cannot be written costs no time.
     with (
         write_run(output, plan.output.format, tag=plan.output.tag or "hypserini") as writer,
@@ -73,9 +75,11 @@ def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
 
 
 def find_index(plan: SearchPlan, topics: Topics | None) -> Path:
-    """The index to search: the plan's, or the default of the topics' collection."""
+    """The index to search: the plan's, `$HYPSERINI_INDEX`, or that of the topics' collection."""
     family = defaults.COLLECTIONS.get(topics.family or "") if topics else defaults.DEMO_COLLECTION
     named = plan.place.index
+    if named is None:
+        named = os.environ.get(defaults.INDEX_VARIABLE) or None
     if named is not None:
         path = defaults.index_path(named)
         if not path.exists() and (defaults.index_root() / path).exists():
@@ -84,7 +88,8 @@ def find_index(plan: SearchPlan, topics: Topics | None) -> Path:
         return require_index(path, command)
     if family is None:
         raise TopicsError(
-            f"no default index belongs to the topics {plan.topics}: name one with --index."
+            f"no default index belongs to the topics {plan.topics}: name one with --index or"
+            f" ${defaults.INDEX_VARIABLE}."
         )
     return require_index(defaults.default_index(family, plan.place.model), family.build_command)
 

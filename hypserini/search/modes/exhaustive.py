@@ -8,6 +8,7 @@ from hypserini import jvm
 from hypserini.index.reader import Index
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, java_of
+from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hits
 from hypserini.search.scorer import QNetScorer, QueryBatch, drive
 
@@ -53,6 +54,9 @@ class ExhaustiveOptions:
 
     block: int | None = None
 
+    def __post_init__(self) -> None:
+        check_range(1, block=self.block)
+
 
 def search_exhaustively(
     index: Index,
@@ -64,6 +68,7 @@ def search_exhaustively(
 ) -> list[Hits]:
     """Rank all documents for all queries of a batch in one scan of the index."""
     rows = options.block or (ROWS_ON_CPU if scorer.device.type == "cpu" else ROWS_ON_GPU)
+    rows = min(rows, max(ROWS_ON_GPU, index.num_vectors))
     queries = len(batch)
     with Scan(index, queries, k, rows, filter) as candidates:
         cost = drive(candidates, scorer)

@@ -15,6 +15,7 @@ from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.modes.tangent import first_tangent
+from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hits
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, drive
 
@@ -55,6 +56,15 @@ class GraphOptions:
             raise ValueError(f"entry is {self.entry!r} and must be one of {', '.join(ENTRIES)}")
         if self.frontier not in ("all", "new"):
             raise ValueError(f"frontier is {self.frontier!r} and must be 'all' or 'new'")
+        check_range(
+            1,
+            num_entry_points=self.num_entry_points,
+            ncandidates=self.ncandidates,
+            max_iter=self.max_iter,
+            patience=self.patience,
+            max_scored=self.max_scored,
+        )
+        check_range(0, sys.maxsize, seed=self.seed)
 
     def follow(self, k: int) -> GraphOptions:
         """The same with numbers for `k` hits where there were none."""
@@ -62,6 +72,17 @@ class GraphOptions:
             self,
             num_entry_points=self.num_entry_points or max(math.ceil(25 * math.sqrt(k)), k),
             ncandidates=self.ncandidates or max(8, k // 8),
+        )
+
+    def within(self, documents: int) -> GraphOptions:
+        """The same, without looking for more than there is in an index of so many documents."""
+        most = max(1, documents)
+        return replace(
+            self,
+            num_entry_points=min(self.num_entry_points or most, most),
+            ncandidates=min(self.ncandidates or most, most),
+            max_iter=min(self.max_iter, most),  # each round meets a document that is new
+            patience=min(self.patience, most),
         )
 
 
@@ -144,7 +165,7 @@ def search_by_graph(
     Raises:
         IndexingError: The walk is to enter at BM25 hits and the query was given without its text.
     """
-    options = options.follow(k)
+    options = options.follow(k).within(index.num_vectors)
     searched = count_searched(index, filter)
     if options.max_scored is not None and options.max_scored >= searched:
         return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)

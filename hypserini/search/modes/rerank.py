@@ -14,6 +14,7 @@ from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, java_of
 from hypserini.search.modes.exhaustive import ROWS_ON_CPU, ROWS_ON_GPU
 from hypserini.search.modes.first_stage import FirstStage, GivenRankings
+from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hit, Hits
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, drive
 
@@ -118,6 +119,9 @@ class RerankOptions:
     budget: int | None = None
     turn: int = TILE
 
+    def __post_init__(self) -> None:
+        check_range(1, budget=self.budget, turn=self.turn)
+
 
 class Reranked(Hits):
     """Reranked hits; `missing` are the docids given that have no vector in the index."""
@@ -159,6 +163,7 @@ def _rerank_one(
 ) -> Reranked:
     if not docids:
         return Reranked()
+    k = min(k, len(docids) + index.num_vectors)
     with _candidates(index, docids, k, scorer, options, filter) as candidates:
         cost = drive(candidates, scorer)
         cost.mode = "rerank"
@@ -186,8 +191,9 @@ def _candidates(
         most = ROWS_ON_CPU if scorer.device.type == "cpu" else ROWS_ON_GPU
         block = min(-(-len(docids) // TILE) * TILE, most)
         return DocList(index, 1, k, block, docids, filter)
-    budget = options.budget or len(docids)
-    adaptive = Adaptive(index, k, options.turn, docids, budget, filter)
+    budget = min(options.budget or len(docids), index.num_vectors)
+    turn = min(options.turn, max(1, index.num_vectors))
+    adaptive = Adaptive(index, k, turn, docids, max(1, budget), filter)
     if not adaptive.has_graph:
         adaptive.close()
         raise IndexingError(

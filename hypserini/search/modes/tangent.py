@@ -17,17 +17,19 @@ from __future__ import annotations
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from hypserini import jvm
+from hypserini.errors import IndexingError
 from hypserini.index.reader import SOME, Index
 from hypserini.modeling import QNet
 from hypserini.modeling.workers import one_thread
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hits
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, score_block
 
@@ -111,6 +113,11 @@ class TangentOptions:
     stable: float = 0.0
     few: int | None = None
 
+    def __post_init__(self) -> None:
+        check_range(1, fetch=self.fetch, rounds=self.rounds, ef=self.ef)
+        check_range(1, max_scored=self.max_scored, few=self.few)
+        check_range(0, 1, stable=self.stable)
+
     def follow(self, k: int) -> Plan:
         """The numbers for `k` hits."""
         tiles = max(20 * math.sqrt(k), 0.98 * k) / TILE
@@ -143,6 +150,17 @@ class Plan:
     stable: int
     few: int
 
+    def within(self, documents: int) -> Plan:
+        """The same, without looking for more than there is in an index of so many documents."""
+        most = max(1, documents)
+        return replace(
+            self,
+            fetch=min(self.fetch, most),
+            ef=min(self.ef, most),
+            wide_ef=min(self.wide_ef, most),
+            few=min(self.few, most),
+        )
+
 
 def search_by_tangents(
     index: Index,
@@ -155,10 +173,18 @@ def search_by_tangents(
     """Rank the documents that tangent search finds for each query of a batch.
 
     A budget that covers all documents that may be returned makes it exhaustive and exact.
+
+    Raises:
+        IndexingError: The budget does not go beyond the documents that tell where to look.
     """
-    plan = options.follow(k)
+    plan = options.follow(k).within(index.num_vectors)
     if plan.max_scored >= count_searched(index, filter):
         return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
+    if plan.max_scored <= SOME:
+        raise IndexingError(
+            f"tangent search scores {SOME} documents to know where to look, and may score"
+            f" {plan.max_scored} in all: allow more (--max-scored), or search by graph."
+        )
     shapes = scorer.q_net.config.matrix_shapes
     work = plan.fetch * sum(rows * columns for rows, columns in shapes)
     with one_thread() if work < WORTH_SHARING else nullcontext():

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import IO, TYPE_CHECKING
 
-from hypserini import cli, defaults
+from hypserini import cli, defaults, jvm
 from hypserini.errors import TrainingError
 from hypserini.formats.output import atomic_output
 from hypserini.search.command import flags
@@ -30,7 +29,7 @@ MODES = ("bm25", *(mode for mode in flags.MODES if mode != "rerank"))
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m hypserini.train.mine",
         description="Search an index with the query of each training example and add documents "
         "drawn from the hits to it, as hard negatives. What has the id or the text of a positive "
@@ -68,13 +67,17 @@ def _add_search_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-length", type=cli.positive_int, help="tokens encoded of a query (default: 32)"
     )
-    group.add_argument("--k1", type=float, help="of BM25 (default: as in hypserini.search)")
-    group.add_argument("--b", type=float, help="of BM25 (default: as in hypserini.search)")
+    group.add_argument(
+        "--k1", type=cli.number(0, 1e9), help="of BM25 (default: as in hypserini.search)"
+    )
+    group.add_argument(
+        "--b", type=cli.number(0, 1), help="of BM25 (default: as in hypserini.search)"
+    )
     group.add_argument(
         "--batch-size", type=cli.positive_int, default=16, help="q-nets at once (default: 16)"
     )
     group.add_argument(
-        "--threads", type=cli.positive_int, default=1, help="queries or batches side by side"
+        "--threads", type=cli.threads, default=1, help="queries or batches side by side"
     )
 
 
@@ -87,16 +90,16 @@ def _add_draw_arguments(parser: argparse.ArgumentParser) -> None:
         "--depth", type=cli.positive_int, default=100, help="hits to draw from (default: 100)"
     )
     group.add_argument(
-        "--skip-top", type=int, default=0, metavar="N", help="leave out the N best hits"
+        "--skip-top", type=cli.whole(0), default=0, metavar="N", help="leave out the N best hits"
     )
     group.add_argument(
         "--margin",
-        type=float,
+        type=cli.number(0),
         help="leave out hits that score above the positive's score less this, as likely relevant",
     )
     group.add_argument(
         "--max-score-ratio",
-        type=float,
+        type=cli.number(0),
         metavar="SHARE",
         help="leave out hits that score above this share of the positive's score",
     )
@@ -107,7 +110,7 @@ def _add_draw_arguments(parser: argparse.ArgumentParser) -> None:
         help="an example with fewer negatives left: keep it with these, drop it, or fill it up "
         "with documents drawn from the whole index (default: keep)",
     )
-    group.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    group.add_argument("--seed", type=cli.seed, default=0, help="of the drawing (default: 0)")
     group.add_argument(
         "--remove-query",
         action="store_true",
@@ -140,6 +143,7 @@ def run(args: argparse.Namespace) -> None:
     """Mine as the flags say."""
     _check(args)
     started = time.perf_counter()
+    jvm.start()  # before a file is open: a JVM that fails may end the process without a word to us
     # Before anything is searched: a path that cannot be written, or a bad line, costs no time.
     with atomic_output(args.output) as file:
         open_tasks = _open_examples(args) if args.input else _open_topics(args)
@@ -177,20 +181,21 @@ def _check(args: argparse.Namespace) -> None:
         raise TrainingError("give either --input, or --topics together with --qrels.")
     if bool(args.topics) != bool(args.qrels):
         raise TrainingError("--topics and --qrels belong together: give both or neither.")
-    if args.mode == "bm25" and (args.model or args.max_length):
-        raise TrainingError(
-            "--model and --max-length belong to q-nets: give another --mode, or leave them out."
-        )
-    if args.mode != "bm25" and (args.k1 is not None or args.b is not None):
-        raise TrainingError("--k1 and --b belong to --mode bm25: leave them out.")
-    if args.skip_top < 0 or args.depth - args.skip_top < args.negatives:
+    if (args.k1 is None) != (args.b is None):
+        raise TrainingError("BM25 takes both --k1 and --b, or neither.")
+    q_nets = "model max_length device dtype batch_size"
+    rows: list[cli.Row] = [
+        (args.mode != "bm25", "q-nets, and so to another --mode", q_nets),
+        (args.mode == "bm25", "--mode bm25", "k1 b"),
+        (bool(args.input), "--input", "positive_filter_type positive_type replace"),
+        (bool(args.topics), "--topics", "min_grade"),
+    ]
+    cli.refuse_ignored(args, rows)
+    if args.depth - args.skip_top < args.negatives:
         raise TrainingError(
             f"--negatives {args.negatives} cannot be drawn from the hits {args.skip_top + 1} to "
-            f"{args.depth}: raise --depth, or lower --skip-top (0 or more)."
+            f"{args.depth}: raise --depth, or lower --skip-top."
         )
-    for flag, value in (("margin", args.margin), ("max-score-ratio", args.max_score_ratio)):
-        if value is not None and not (math.isfinite(value) and value >= 0):
-            raise TrainingError(f"--{flag} is {value} and must be a number of 0 or more.")
 
 
 def _options(args: argparse.Namespace) -> MiningOptions:

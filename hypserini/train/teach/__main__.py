@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's flags."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m hypserini.train.teach",
         description="Give every item of training data the score of a cross-encoder, in place of "
         "the one it has: the teacher of the margin_mse and kl_divergence losses.",
@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> None:
         score=args.score,
         positive_label=args.positive_label,
     )
+    labels = [(teacher.num_labels == 2, "models of two labels", "positive_label")]
+    cli.refuse_ignored(args, labels)
     if teacher.num_labels == 2:
         logger.info("%s has two labels; %s means relevant", args.model, teacher.label)
     settings = {"score": args.score, "positive-label": args.positive_label, "dtype": args.dtype}

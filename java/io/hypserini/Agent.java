@@ -1,11 +1,24 @@
 package io.hypserini;
 
+import java.io.File;
+import java.io.IOException;
+import java.lang.instrument.Instrumentation;
+import java.util.jar.JarFile;
+
 /**
- * Lets this jar join a JVM that is already running: loading an agent puts its jar on the class path.
- * There is nothing else to do.
+ * Lets jars join a JVM that is already running: loading an agent puts its jar on the class path, and
+ * this one puts others there.
  */
 public final class Agent {
   private Agent() {}
 
-  public static void agentmain(String arguments) {}
+  /** @param jars paths with the path separator between; null: none */
+  public static void agentmain(String jars, Instrumentation instrumentation) throws IOException {
+    if (jars == null || jars.isEmpty()) {
+      return;
+    }
+    for (String jar : jars.split(File.pathSeparator)) {
+      instrumentation.appendToSystemClassLoaderSearch(new JarFile(jar));
+    }
+  }
 }

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.PostingsEnum;
@@ -56,8 +57,11 @@ public final class Filter {
           new QueryParser(Fields.CONTENTS, DefaultEnglishAnalyzer.newDefaultInstance());
       parser.setAllowLeadingWildcard(true);
       query = parser.parse(Texts.single(text));
-    } catch (ParseException e) {
-      throw new Refused(e.getMessage().lines().findFirst().orElse("it cannot be parsed"));
+    } catch (StackOverflowError e) {
+      throw new Refused("it is nested too deeply");
+    } catch (ParseException | RuntimeException e) { // of regular expressions, too
+      String said = Objects.requireNonNullElse(e.getMessage(), "it cannot be parsed");
+      throw new Refused(said.lines().findFirst().orElse("it cannot be parsed"));
     }
     IndexSearcher searcher = new IndexSearcher(index.reader());
     Weight weight =

@@ -1,0 +1,17 @@
+"""Refuses numbers that a search can make nothing of."""
+
+from __future__ import annotations
+
+import math
+
+
+def check_range(least: float, most: float = math.inf, **values: float | None) -> None:
+    """Refuse numbers out of a range; None, for what is left out, passes.
+
+    Raises:
+        ValueError: One is less than `least`, more than `most`, or not a number; names it.
+    """
+    for name, value in values.items():
+        if value is not None and not (least <= value <= most and value < math.inf):
+            wanted = f"at least {least:,}" if most == math.inf else f"from {least:,} to {most:,}"
+            raise ValueError(f"{name} is {value} and must be {wanted}")
