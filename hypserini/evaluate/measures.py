@@ -69,8 +69,8 @@ def parse_measure(text: str) -> Measure:
         near = get_close_matches(text.split("@")[0].split("(")[0].lower(), _ALIASES, 1)
         hint = f"; the nearest is {_ALIASES[near[0]]}" if near else ""
         raise MeasureError(
-            f"unknown measure {shorten(text)}{hint}: expected {', '.join(_TREC_NAMES)}, as in nDCG@10 or "
-            "R(rel=2)@1000."
+            f"unknown measure {shorten(text)}{hint}: expected {', '.join(_TREC_NAMES)}, as in "
+            "nDCG@10 or R(rel=2)@1000."
         )
     rel, cutoff = int(found[2] or 1), int(found[3]) if found[3] else None
     without, with_cutoff = _TREC_NAMES[name]

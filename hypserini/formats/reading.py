@@ -6,7 +6,6 @@ is wrong with a file is raised as the error of the caller's room.
 
 from __future__ import annotations
 
-import errno
 import gzip
 import os
 import zlib
@@ -16,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from hypserini.errors import HypseriniError
+from hypserini.errors import HypseriniError, shown
 from hypserini.formats.values import Malformed, clean, decode, parse_json
 
 LONGEST_LINE = 64 << 20
@@ -37,6 +36,8 @@ def reading(path: str | os.PathLike[str], failure: Failure, what: str = "file") 
         failure: what to raise.
         what: what the file is to the user ("run", "qrels file").
     """
+    if "\0" in os.fspath(path):
+        raise failure(f"the {what} {shown(os.fspath(path))} does not exist.")
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -58,8 +59,6 @@ def placed(place: str, failure: Failure) -> Iterator[None]:
 
 def open_bytes(path: str | os.PathLike[str]) -> IO[bytes]:
     """Open a file for reading; what is in a `.gz` is unpacked, all members of it."""
-    if "\0" in os.fspath(path):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     return gzip.open(path, "rb") if is_packed(path) else open(path, "rb")  # type: ignore[return-value]
 
 
