@@ -104,7 +104,8 @@ def read_lines(
     number = 1
     with reading(path, failure, what), open_bytes(path) as file:
         for block in _blocks(_chunks(file)):
-            check_length(block, LONGEST_LINE + _BLOCK, f"{path}, line {number}", failure)
+            if len(block) > LONGEST_LINE + _BLOCK:
+                check_length(block, LONGEST_LINE, f"{path}, line {number}", failure)
             try:
                 for line in _texts(block):
                     if line and not line.isspace():
@@ -142,17 +143,16 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _texts(block: bytes) -> Iterator[str]:
     """The lines of a block, decoded together for speed, or one by one up to what is no UTF-8."""
-    block = block.removesuffix(b"\n")
     try:
         text = block.decode()
     except UnicodeDecodeError:
-        yield from map(decode, block.split(b"\n"))
+        yield from map(decode, block.splitlines())
         return
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\ufeff" in text:  # files put together have marks within
         text = text.removeprefix("\ufeff").replace("\n\ufeff", "\n")
-    yield from clean(text).split("\n")
+    yield from clean(text).removesuffix("\n").split("\n")
 
 
 def read_text(
