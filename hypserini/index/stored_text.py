@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from hypserini.errors import CollectionError, IndexingError
 from hypserini.formats.documents import text_of
 from hypserini.formats.reading import placed
+from hypserini.formats.values import Malformed, parse_json
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 
@@ -51,6 +51,11 @@ class StoredDocument:
             return None if value is None else _text(value, self._fields, self._docid)
         except CollectionError:
             return None
+
+    def shown(self) -> str:
+        """What a reader is shown: the text, or all that is stored where that holds none."""
+        contents = self.contents()
+        return self._raw if contents is None else contents
 
 
 class StoredTexts:
@@ -97,8 +102,8 @@ class StoredTexts:
 def _object(raw: str) -> dict[str, Any] | None:
     """The JSON object that is stored, or None where something else is."""
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
+        value = parse_json(raw)
+    except Malformed:
         return None
     return value if isinstance(value, dict) else None
 

@@ -268,7 +268,7 @@ def test_flags_that_contradict_each_other(workload, tmp_path, capsys, flags, exp
     assert expected in capsys.readouterr().err
 
 
-def test_passages_become_documents_by_their_best(tmp_path, tiny_model) -> None:
+def test_passages_become_documents_by_their_best(tmp_path, tiny_model, capsys) -> None:
     passages = tmp_path / "passages.jsonl"
     texts = {"a#0": "graph", "a#1": "tree heap", "b#0": "walk", "c": "beam", "b#1": "graph walk"}
     lines = [json.dumps({"id": i, "contents": text}) for i, text in texts.items()]
@@ -287,6 +287,17 @@ def test_passages_become_documents_by_their_best(tmp_path, tiny_model) -> None:
     flags = ("--max-passage", "--max-passage-hits", 2, "--max-passage-delimiter", "x")
     assert search(workload, tmp_path / "two.txt", *flags) == 0
     assert len(read_run(tmp_path / "two.txt")["1"]) == 2
+    # A document has the text of the passage that it is ranked by.
+    flags = ("--max-passage", "--output-format", "json")
+    assert search(workload, tmp_path / "run.json", *flags) == 0
+    ranked = [docid for docid, _ in read_run(tmp_path / "passages.txt")["1"]]
+    for hit in json.loads((tmp_path / "run.json").read_text())["hits"]:
+        passage = next(docid for docid in ranked if docid.split("#")[0] == hit["docid"])
+        assert hit["contents"] == texts[passage]
+    capsys.readouterr()
+    query = ("--index", index, "--query", "graph walk", "--max-passage", "--quiet")
+    assert main([*map(str, query), "--device", "cpu"]) == 0
+    assert texts[ranked[0]] in capsys.readouterr().out
 
 
 def test_relevance_feedback_from_term_vectors_and_from_stored_json(tmp_path) -> None:
