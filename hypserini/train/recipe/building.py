@@ -125,6 +125,8 @@ def _from_base(section: ModelSection, lengths: dict[str, Any], source: str) -> D
     ):
         begin_as_bi_encoder(model.query_encoder)
     model.tokenizer = _tokenizer(section, bases[0].pretrained)
+    if bases[0].pretrained is not None and model.tokenizer is bases[0].pretrained.tokenizer:
+        model.config.lower_case = bases[0].pretrained.config.lower_case
     return model
 
 
