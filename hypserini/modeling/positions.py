@@ -12,7 +12,7 @@ UNLIMITED = sys.maxsize
 """The limit of a model without one: its positions are relative, or computed."""
 
 _TABLE = re.compile(
-    r"(.*\.)?(pos|position|positions|word_position)_?(embed|embedding|embeddings|encoding)"
+    r"(.*\.)?(pos|position|positions|(word|char)_position)_?(embed|embedding|embeddings|encoding)"
     r"|(.*\.)?(embed_positions|wpe)"
 )
 
