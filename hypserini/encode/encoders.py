@@ -10,6 +10,7 @@ import torch
 
 from hypserini.errors import ModelError
 from hypserini.modeling import QNet
+from hypserini.modeling.lengths import check_length
 from hypserini.modeling.workers import check_threads
 
 if TYPE_CHECKING:
@@ -24,13 +25,17 @@ class DocumentEncoder:
         max_length: Tokens encoded of a document, special ones included; by default the model's, and
             at most what its transformer can read.
         batch_size: Documents encoded at once.
+
+    Raises:
+        ModelError: `max_length` leaves no room for a text.
     """
 
     def __init__(
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 64
     ) -> None:
         self.model = model
-        self.max_length = min(max_length or model.document_max_length, model.max_positions)
+        length = min(max_length or model.document_max_length, model.max_positions)
+        self.max_length = check_length(model.tokenizer, length)
         self.batch_size = batch_size
         self.truncated = 0
 
@@ -74,13 +79,17 @@ class QueryEncoder:
         max_length: Tokens encoded of a query, special ones included; by default the model's, and
             at most what its transformer can read.
         batch_size: Queries encoded at once.
+
+    Raises:
+        ModelError: `max_length` leaves no room for a text.
     """
 
     def __init__(
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 32
     ) -> None:
         self.model = model
-        self.max_length = min(max_length or model.query_max_length, model.max_positions)
+        length = min(max_length or model.query_max_length, model.max_positions)
+        self.max_length = check_length(model.tokenizer, length)
         self.batch_size = batch_size
 
     def encode(self, texts: Sequence[str]) -> QNet:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hypserini.modeling.lengths import check_length
 from hypserini.train.data.examples import Example
 
 
@@ -30,8 +31,8 @@ class Collator:
         labels: bool = False,
     ) -> None:
         self.tokenizer = tokenizer
-        self.query_max_length = query_max_length
-        self.document_max_length = document_max_length
+        self.query_max_length = check_length(tokenizer, query_max_length)
+        self.document_max_length = check_length(tokenizer, document_max_length)
         self.labels = labels
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
