@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from hypserini import faults
 from hypserini.errors import HypseriniError
+from hypserini.settings import EncodingSettings
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -142,6 +143,37 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         choices=["float32", "bfloat16", "float16"],
         help="number format of the model's arithmetic (default: float32)",
+    )
+
+
+def add_encoding_arguments(parser: argparse.ArgumentParser, *, documents: bool = True) -> None:
+    """Add the flags that go before what a model's folder says, named as in `pyserini.encode`."""
+    group = parser.add_argument_group("how the model encodes (default: as its folder says)")
+    group.add_argument(
+        "--pooling",
+        help="cls, mean, max, mean_sqrt_len, weightedmean or lasttoken, or several joined by +",
+    )
+    group.add_argument(
+        "--l2-norm",
+        action=argparse.BooleanOptionalAction,
+        help="give vectors the length 1, or leave them as they are",
+    )
+    group.add_argument(
+        "--query-prefix",
+        metavar="TEXT",
+        help='put before every query, with a space between, such as "query:"; "" for nothing',
+    )
+    if documents:
+        group.add_argument(
+            "--doc-prefix", "--prefix", metavar="TEXT", help="the same before every document"
+        )
+
+
+def encoding_settings(args: argparse.Namespace) -> EncodingSettings:
+    """What the flags of `add_encoding_arguments` say."""
+    document_prefix = getattr(args, "doc_prefix", None)
+    return EncodingSettings.from_flags(
+        args.pooling, args.l2_norm, args.query_prefix, document_prefix
     )
 
 

@@ -47,9 +47,20 @@ def index_name(collection: str, model: str) -> str:
     return f"{collection}.{model.rstrip('/').rsplit('/', 1)[-1]}"
 
 
+def index_path(name: str | os.PathLike[str]) -> Path:
+    """The folder that the name of an index means: `~` is the home folder.
+
+    Raises:
+        IndexingError: The name is empty.
+    """
+    if not str(name).strip():
+        raise IndexingError("the name of the index is empty: give a folder as --index.")
+    return Path(os.path.expanduser(name))
+
+
 def index_root() -> Path:
     """The folder of the indexes: `$HYPSERINI_INDEXES`, or `indexes` in the working folder."""
-    return Path(os.environ.get(INDEX_ROOT_VARIABLE) or "indexes")
+    return index_path(os.environ.get(INDEX_ROOT_VARIABLE) or "indexes")
 
 
 def find_index(name: str) -> Path:
@@ -72,7 +83,7 @@ def find_index(name: str) -> Path:
 def default_index(collection: KnownCollection, model: str | None = None) -> Path:
     """Where the index of a known collection lies: `$HYPSERINI_INDEX`, or by its name."""
     if named := os.environ.get(INDEX_VARIABLE):
-        return Path(named)
+        return index_path(named)
     return index_root() / index_name(collection.name, model or default_model(collection))
 
 

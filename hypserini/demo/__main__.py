@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypserini import cli, defaults
+from hypserini.errors import IndexingError
 from hypserini.pydocs.collection import (
     DEFAULT_DOCUMENTS,
     DEFAULT_FOLDER,
@@ -70,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="folders of Python packages to document (default: what is installed)",
     )
     parser.add_argument("--model", default=defaults.default_model(defaults.DEMO_COLLECTION))
-    parser.add_argument("--index", type=Path, help="the index to make (default: by name)")
+    parser.add_argument("--index", metavar="FOLDER", help="the index to make (default: by name)")
     parser.add_argument(
         "--question", type=cli.text, action="append", help="ask this instead (can be repeated)"
     )
@@ -95,7 +96,12 @@ def run(args: argparse.Namespace) -> None:
     from hypserini.search import LuceneHypencoderSearcher
     from hypserini.search.bm25 import Bm25
 
-    index = args.index or defaults.default_index(defaults.DEMO_COLLECTION, args.model)
+    index = (
+        defaults.index_path(args.index)
+        if args.index is not None
+        else defaults.default_index(defaults.DEMO_COLLECTION, args.model)
+    )
+    _refuse_to_replace_another(index)
     model = load_model(args.model, device=args.device, dtype=args.dtype)
     step = time.perf_counter()
     build_index(
@@ -116,12 +122,29 @@ def run(args: argparse.Namespace) -> None:
         _ask(args.question or QUESTIONS, searcher, bm25)
         _heading("Questions", step)
         step = time.perf_counter()
-        report = _evaluate(files, Path(index).name, searcher, bm25)
+        report = _evaluate(files, index.absolute().name, searcher, bm25)
         _heading("Held-out topics", step)
         print(report)
     bm25.close()
     print(f"\nThe whole demo took {time.perf_counter() - started:.0f} s. Ask it yourself:")
     print('  python -m hypserini.search --query "remove duplicate rows"')
+
+
+def _refuse_to_replace_another(index: Path) -> None:
+    """Let the demo replace an index that it made, and no other."""
+    from hypserini.index.lucene_files import has_commit
+    from hypserini.index.metadata import IndexMetadata
+    from hypserini.index.reader import Index
+
+    if not has_commit(index):
+        return
+    with Index(index) as opened:
+        found = IndexMetadata.from_user_data(opened.metadata, str(index))
+    if found is None or found.collection != defaults.DEMO_COLLECTION.name:
+        raise IndexingError(
+            f"the index {index} is not one of the demo, and would be replaced: give another"
+            " --index."
+        )
 
 
 def _heading(title: str, started: float) -> None:

@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--shard-num", type=cli.positive_int, default=1, help="how many shards there are"
     )
+    cli.add_encoding_arguments(parser)
     cli.add_device_arguments(parser)
     return parser
 
@@ -78,7 +79,10 @@ def encode_documents(args: argparse.Namespace) -> None:
     from hypserini.modeling import load_model
 
     model = load_model(
-        args.model or defaults.default_model(known), device=args.device, dtype=args.dtype
+        args.model or defaults.default_model(known),
+        device=args.device,
+        dtype=args.dtype,
+        settings=cli.encoding_settings(args),
     )
     encoder = DocumentEncoder(model, max_length=args.max_length, batch_size=args.batch_size)
     started = time.perf_counter()
@@ -99,6 +103,8 @@ def encode_documents(args: argparse.Namespace) -> None:
 
 def encode_topics(args: argparse.Namespace) -> None:
     """Encode topics into a folder of q-nets."""
+    if args.doc_prefix is not None:
+        raise OutputError("--doc-prefix belongs to --collection: leave it out with --topics.")
     from hypserini.formats.output import check_new_folder
     from hypserini.formats.topics import load_topics
 
@@ -113,7 +119,10 @@ def encode_topics(args: argparse.Namespace) -> None:
     from hypserini.modeling import load_model
 
     model = load_model(
-        args.model or defaults.default_model(known), device=args.device, dtype=args.dtype
+        args.model or defaults.default_model(known),
+        device=args.device,
+        dtype=args.dtype,
+        settings=cli.encoding_settings(args),
     )
     encoder = QueryEncoder(model, max_length=args.max_length, batch_size=args.batch_size)
     started = time.perf_counter()
@@ -128,8 +137,11 @@ def encode_topics(args: argparse.Namespace) -> None:
         "model": model.name,
         "fingerprint": model.fingerprint,
         "max_length": str(encoder.max_length),
+        "query_prefix": encoder.prefix,
+        "encodes": getattr(model.config, "encodes", ""),
     }
     save_q_nets(args.output, topics.qids, batches, metadata)
+    encoder.report_cut(encoder.truncated)
     print(f"{args.output}: {len(topics):,} q-nets, {time.perf_counter() - started:.1f} s")
 
 

@@ -77,6 +77,9 @@ def encode_collection(
         fields=",".join(fields),
         shard_id=shard_id,
         shard_num=shard_num,
+        l2_norm=model.config.normalize,
+        query_prefix=model.config.query_prefix,
+        document_prefix=model.config.document_prefix,
     )
     ours = islice(documents, shard_id, None, shard_num)
     with (

@@ -2,26 +2,70 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hypserini.errors import ModelError
-from hypserini.modeling import QNet
-from hypserini.modeling.lengths import check_length
+from hypserini.modeling import DualEncoder, QNet
+from hypserini.modeling.tokenizing import pad, padding_id, tokenize
 from hypserini.modeling.workers import check_threads
 
-if TYPE_CHECKING:
-    from hypserini.modeling import DualEncoder
+logger = logging.getLogger(__name__)
 
 
-class DocumentEncoder:
+class _TextEncoder:
+    """What encoding documents and queries has in common: texts become batches of token ids."""
+
+    def __init__(self, model: DualEncoder, prefix: str, max_length: int, batch_size: int) -> None:
+        self.model = model
+        self.prefix = prefix
+        self.max_length = min(max_length, model.max_positions)
+        self.batch_size = batch_size
+        self.truncated = 0
+        self._vocabulary = model.vocabulary_size
+        self._padding = padding_id(model.tokenizer, self._vocabulary)
+        self._counting = threading.Lock()
+        [nothing] = self._tokenize([""], count=False, max_length=10**6)
+        if len(nothing) >= self.max_length:
+            raise ModelError(
+                f"{self.max_length} tokens leave no room for a text, since {len(nothing)} stand"
+                f" around each one of {model.name}: give a larger --max-length."
+            )
+
+    def _tokenize(
+        self, texts: Sequence[str], *, count: bool = True, max_length: int | None = None
+    ) -> list[list[int]]:
+        """Token ids of every text, cut to `max_length`; those that are cut are counted."""
+        rows, cut = tokenize(
+            self.model.tokenizer,
+            texts,
+            max_length or self.max_length,
+            prefix=self.prefix,
+            vocabulary=self._vocabulary,
+        )
+        if count:
+            with self._counting:  # batches of queries are encoded side by side
+                self.truncated += cut
+        return rows
+
+    def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Token ids and attention mask `[n, length]`, on the model's device."""
+        ids, mask = pad(rows, self._padding)
+        device = self.model.device
+        return ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+
+
+class DocumentEncoder(_TextEncoder):
     """Encodes documents; `truncated` counts those that were longer than `max_length` so far.
 
     Args:
-        model: The model, on the device and in the number format it is to compute in.
+        model: The model, on the device and in the number format it is to compute in; its
+            `document_prefix` is put before every text.
         max_length: Tokens encoded of a document, special ones included; by default the model's, and
             at most what its transformer can read.
         batch_size: Documents encoded at once.
@@ -33,11 +77,8 @@ class DocumentEncoder:
     def __init__(
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 64
     ) -> None:
-        self.model = model
-        length = min(max_length or model.document_max_length, model.max_positions)
-        self.max_length = check_length(model.tokenizer, length)
-        self.batch_size = batch_size
-        self.truncated = 0
+        length = max_length or model.document_max_length
+        super().__init__(model, model.config.document_prefix, length, batch_size)
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> np.ndarray:
@@ -52,13 +93,12 @@ class DocumentEncoder:
         """
         check_threads()
         vectors = np.empty((len(texts), self.model.dim), dtype=np.float32)
-        rows, overflowing = _tokenize(self.model, texts, self.max_length)
-        self.truncated += overflowing
+        rows = self._tokenize(texts)
         # The longest first: if they do not fit into memory, that shows at once.
         by_length = sorted(range(len(texts)), key=lambda i: len(rows[i]), reverse=True)
         for start in range(0, len(texts), self.batch_size):
             batch = by_length[start : start + self.batch_size]
-            inputs = _pad(self.model, [rows[i] for i in batch])
+            inputs = self._pad([rows[i] for i in batch])
             vectors[batch] = self.model.encode_documents(*inputs).float().cpu().numpy()
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if bad.size:
@@ -71,11 +111,12 @@ class DocumentEncoder:
         return vectors
 
 
-class QueryEncoder:
-    """Encodes queries into q-nets.
+class QueryEncoder(_TextEncoder):
+    """Encodes queries into q-nets; `truncated` counts those that were longer than `max_length`.
 
     Args:
-        model: The model, on the device and in the number format it is to compute in.
+        model: The model, on the device and in the number format it is to compute in; its
+            `query_prefix` is put before every text.
         max_length: Tokens encoded of a query, special ones included; by default the model's, and
             at most what its transformer can read.
         batch_size: Queries encoded at once.
@@ -87,10 +128,8 @@ class QueryEncoder:
     def __init__(
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 32
     ) -> None:
-        self.model = model
-        length = min(max_length or model.query_max_length, model.max_positions)
-        self.max_length = check_length(model.tokenizer, length)
-        self.batch_size = batch_size
+        length = max_length or model.query_max_length
+        super().__init__(model, model.config.query_prefix, length, batch_size)
 
     def encode(self, texts: Sequence[str]) -> QNet:
         """The q-nets of one or more queries, one batch of them in the order of the texts."""
@@ -109,31 +148,16 @@ class QueryEncoder:
         for start in range(0, len(texts), size):
             yield self._encode_batch(texts[start : start + size])
 
+    def report_cut(self, cut: int) -> None:
+        """Warn that so many queries were longer than can be encoded, if any were."""
+        if cut:
+            logger.warning(
+                "%s queries are longer than %s tokens and were encoded up to there",
+                f"{cut:,}",
+                self.max_length,
+            )
+
     # Not inference_mode: tangents are gradients through the q-net, and inference tensors have none.
     @torch.no_grad()
     def _encode_batch(self, texts: Sequence[str]) -> QNet:
-        rows, _ = _tokenize(self.model, texts, self.max_length)
-        return self.model.encode_queries(*_pad(self.model, rows))
-
-
-def _tokenize(
-    model: DualEncoder, texts: Sequence[str], max_length: int
-) -> tuple[list[list[int]], int]:
-    """Token ids of every text, cut to `max_length`, and how many were cut."""
-    if not texts:
-        return [], 0
-    # Half a surrogate, as JSON and the command line may hold, is nothing that a tokenizer takes.
-    sound = [text.encode("utf-8", errors="replace").decode("utf-8") for text in texts]
-    batch = model.tokenizer(sound, truncation=True, max_length=max_length)
-    overflowing = sum(bool(encoding.overflowing) for encoding in batch.encodings or ())
-    return batch["input_ids"], overflowing
-
-
-def _pad(model: DualEncoder, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask `[n, length]`, padded to the longest row."""
-    lengths = np.array([len(row) for row in rows])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, model.tokenizer.pad_token_id or 0)
-    ids[mask] = np.concatenate(rows)
-    to = {"device": model.device, "non_blocking": True}
-    return torch.from_numpy(ids).to(**to), torch.from_numpy(mask.astype(np.int64)).to(**to)
+        return self.model.encode_queries(*self._pad(self._tokenize(texts)))

@@ -15,8 +15,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from hypserini.errors import ModelError, TopicsError
+from hypserini.errors import ModelError, OutputError, TopicsError, named, shown
 from hypserini.formats.output import atomic_folder
+from hypserini.formats.reading import read_json
+from hypserini.formats.values import Malformed
 from hypserini.modeling import QNet, QNetConfig, q_net_config
 
 INDEX_FILE = "q_nets.json"
@@ -38,7 +40,7 @@ def save_q_nets(
         metadata: What to record: `model` and `fingerprint` are compared before a search.
 
     Raises:
-        OutputError: The folder exists or cannot be made.
+        OutputError: The folder exists or cannot be written.
         ModelError: A q-net has a weight that is not finite; names the query.
     """
     with atomic_folder(folder) as beside:
@@ -48,7 +50,9 @@ def save_q_nets(
         for number, q_net in enumerate(batches):
             q_net.check_finite(qids[saved : saved + len(q_net)])
             name = f"q_nets-{number:05}.safetensors"
-            save_file({key: value.cpu() for key, value in q_net.tensors().items()}, beside / name)
+            _save(
+                {key: value.cpu() for key, value in q_net.tensors().items()}, beside / name, folder
+            )
             files.append({"file": name, "qids": list(qids[saved : saved + len(q_net)])})
             saved += len(q_net)
             config = q_net.config
@@ -61,6 +65,15 @@ def save_q_nets(
             "files": files,
         }
         (beside / INDEX_FILE).write_text(json.dumps(index, indent=1), encoding="utf-8")
+
+
+def _save(tensors: dict[str, Any], file: Path, folder: str | os.PathLike[str]) -> None:
+    try:
+        save_file(tensors, file)
+    except SafetensorError as error:  # what the operating system said, in Rust's words
+        raise OutputError(
+            f"cannot write {folder} ({error}): make room there, or choose another output folder."
+        ) from error
 
 
 class SavedQNets:
@@ -76,29 +89,31 @@ class SavedQNets:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
-        try:
-            index = json.loads((self.folder / INDEX_FILE).read_text(encoding="utf-8"))
-            if index["format"] != FORMAT:
-                raise ModelError(
-                    f"the q-nets in {folder} have format {index['format']} and this hypserini "
-                    f"reads {FORMAT}: encode the topics again."
-                )
-            self.metadata: dict[str, str] = index["metadata"]
-            self.config = q_net_config(index["q_net"])
-            self._place = {
-                qid: (file["file"], row)
-                for file in index["files"]
-                for row, qid in enumerate(file["qids"])
-            }
-        except FileNotFoundError as error:
+        path = self.folder / INDEX_FILE
+        if not os.path.isfile(path):
             raise ModelError(
                 f"there are no saved q-nets in {folder} (no {INDEX_FILE}): make them with "
                 "`python -m hypserini.encode`."
-            ) from error
-        except (OSError, KeyError, TypeError, ValueError) as error:
+            )
+        index = read_json(path, ModelError, "index of q-nets")
+        if isinstance(index, dict) and index.get("format", FORMAT) != FORMAT:
             raise ModelError(
-                f"{self.folder / INDEX_FILE} is damaged ({error}): encode the topics again."
-            ) from error
+                f"the q-nets in {folder} have format {shown(index['format'])} and this hypserini "
+                f"reads {FORMAT}: encode the topics again."
+            )
+        try:
+            self.metadata = _metadata(index["metadata"])
+            self.config = q_net_config(index["q_net"])
+            self._place = _places(index["files"])
+        except (
+            ArithmeticError,
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            Malformed,
+        ) as error:
+            raise ModelError(f"{path} is damaged ({error}): encode the topics again.") from error
         self.qids = list(self._place)
 
     def load(self, qids: Sequence[str]) -> QNet:
@@ -126,11 +141,45 @@ class SavedQNets:
         return QNet.cat(parts)
 
     def _read(self, name: str, first: int, end: int) -> QNet:
+        path = self.folder / name
         try:
-            with safe_open(self.folder / name, framework="pt") as file:
+            with safe_open(path, framework="pt") as file:
                 rows = {key: file.get_slice(key)[first:end] for key in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
+        except (
+            OSError,
+            SafetensorError,
+            RuntimeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise ModelError(
-                f"{self.folder / name} cannot be read ({error}): encode the topics again."
+                f"{path} cannot be read ({error}): encode the topics again."
             ) from error
-        return QNet.from_tensors(self.config, rows)
+        dtypes = {tensor.dtype for tensor in rows.values()}
+        if len(dtypes) > 1 or not all(dtype.is_floating_point for dtype in dtypes):
+            raise ModelError(f"{path} is damaged (it holds {named(dtypes)}): encode them again.")
+        q_net = QNet.from_tensors(self.config, rows)
+        if len(q_net) != end - first:
+            raise ModelError(f"{path} holds too few q-nets: encode the topics again.")
+        return q_net
+
+
+def _metadata(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise Malformed(f"the metadata are {shown(value)}")
+    return value
+
+
+def _places(files: Any) -> dict[str, tuple[str, int]]:
+    """The file of each query's q-net, and its row there."""
+    places: dict[str, tuple[str, int]] = {}
+    for file in files:
+        name = file["file"]
+        if not isinstance(name, str) or Path(name).name != name:
+            raise Malformed(f"{shown(name)} is no file of the folder")
+        for row, qid in enumerate(file["qids"]):
+            if not isinstance(qid, str) or qid in places:
+                raise Malformed(f"the query id {shown(qid)} is no text, or occurs twice")
+            places[qid] = name, row
+    return places

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from hypserini.errors import MeasureError, RunError
+from hypserini.errors import MeasureError, RunError, shorten
 from hypserini.formats.qrels import Qrels
 from hypserini.formats.runs import Run
 
@@ -31,7 +31,7 @@ _ALIASES = {
     **{trec: name for name, pair in _TREC_NAMES.items() for trec in pair if trec},
     **{"mrr": "RR", "map": "AP", "recall": "R", "precision": "P"},
 }
-_GRAMMAR = re.compile(r"([A-Za-z_]+?)(?:\(rel=(\d+)\))?(?:[@._](\d+))?")
+_GRAMMAR = re.compile(r"([A-Za-z_]+?)(?:\(rel=([0-9]{1,9})\))?(?:[@._]([0-9]{1,9}))?")
 
 DIGITS = 9
 """trec_eval's numbers have 32 bits."""
@@ -72,8 +72,8 @@ def parse_measure(text: str) -> Measure:
         near = get_close_matches(text.split("@")[0].split("(")[0].lower(), _ALIASES, 1)
         hint = f"; the nearest is {_ALIASES[near[0]]}" if near else ""
         raise MeasureError(
-            f"unknown measure {text}{hint}: expected {', '.join(_TREC_NAMES)}, as in nDCG@10 or "
-            "R(rel=2)@1000."
+            f"unknown measure {shorten(text)}{hint}: expected {', '.join(_TREC_NAMES)}, as in"
+            " nDCG@10 or R(rel=2)@1000."
         )
     if max(len(found[2] or ""), len(found[3] or "")) > DIGITS:
         raise MeasureError(f"the measure {text[:40]} has a number of more than {DIGITS} digits.")

@@ -68,6 +68,17 @@ def name_of_file(path: str | os.PathLike[str]) -> str:
     return re.sub(r"^(topics|qrels)\.", "", stem)
 
 
+def part_of_a_name(name: str | os.PathLike[str]) -> str:
+    """Return what a file or a data set is called within the name of what is made of it.
+
+    >>> part_of_a_name("data/topics.dl20.txt"), part_of_a_name("irds:beir/nfcorpus/test")
+    ('dl20', 'irds-beir-nfcorpus-test')
+    """
+    if re.match(r"\w+:", str(name)):
+        return re.sub(r"[^\w.-]+", "-", str(name))
+    return name_of_file(os.path.abspath(name))
+
+
 def plain(name: str) -> str:
     """Return a name in the form in which names are compared: lower case, hyphens only."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower())

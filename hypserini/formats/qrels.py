@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypserini.errors import RunError
+from hypserini.errors import RunError, shown
 from hypserini.formats import ir_datasets, names
-from hypserini.formats.runs import read_lines
+from hypserini.formats.headers import DOCUMENT_ID, GRADE, QUERY_ID, find_columns
+from hypserini.formats.reading import is_file, read_lines
+from hypserini.formats.values import Malformed
 
 # TREC Deep Learning judges passages from 0 to 3 and counts 2 and 3 as relevant.
 _DEEP_LEARNING = re.compile(r"\bdl-?(?:20)?(19|20|21|22|23|hard)\b|\b20(19|20|21)qrels-pass\b")
+# trec_eval keeps a grade in 32 bits.
+_GRADE = re.compile(r"[+-]?[0-9]{1,9}")
 _MSMARCO_DEV = re.compile(r"\bmsmarco-(v\d-)?passage-dev\b|\bqrels-dev-small\b")
 
 
@@ -37,9 +43,9 @@ class Qrels:
 def load_qrels(name_or_path: str | Path) -> Qrels:
     """Load qrels from a file, or by a name: dl19, dl20, dev, or any that Pyserini knows.
 
-    A file holds TREC's four columns (`qid 0 docid grade`) or BEIR's three (`query-id corpus-id
-    score`, with or without that header), and may be gzipped. `irds:` and a name of ir_datasets
-    names a data set's judgements.
+    A file holds TREC's four columns (`qid 0 docid grade`), BEIR's three (`query-id corpus-id
+    score`, with or without that header), or others that a first line names, and may be gzipped.
+    `irds:` and a name of ir_datasets names a data set's judgements.
 
     Raises:
         RunError: no such file or name (the nearest are named), or a malformed line, or two grades
@@ -47,13 +53,13 @@ def load_qrels(name_or_path: str | Path) -> Qrels:
     """
     path = Path(name_or_path)
     name = str(name_or_path)
-    if not path.is_file():
+    if not is_file(path):
         if ir_datasets.is_dataset(name):
             try:
                 return Qrels(name, ir_datasets.read_judgements(name), _kind(path, name))
             except ir_datasets.DatasetError as error:
                 raise RunError(str(error)) from error
-        if path.is_dir():
+        if os.path.isdir(path):
             raise RunError(f"{path} is a folder: give a qrels file, or a name such as dl19.")
         if len(path.parts) > 1 or path.suffix in (".tsv", ".txt", ".qrels", ".gz"):
             raise RunError(f"the qrels file {path} does not exist.")
@@ -68,28 +74,41 @@ def load_qrels(name_or_path: str | Path) -> Qrels:
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     """Read a qrels file: topic id -> document id -> grade; see `load_qrels`."""
     judgements: dict[str, dict[str, int]] = {}
-    for line, text in read_lines(path, "qrels file"):
-        fields = text.removeprefix("\ufeff").split()
-        if not fields or fields[0] == "query-id":
-            continue
-        where = f"{path}, line {line}"
-        if len(fields) not in (3, 4):
-            raise RunError(
-                f"{where}: expected `qid 0 docid grade` or `qid docid grade`, found "
-                f"{text.strip()[:60]!r}."
-            )
-        qid, docid, grade = fields[0], fields[-2], fields[-1]
-        if not re.fullmatch(r"[+-]?\d+", grade):
-            raise RunError(f"{where}: the grade {grade!r} is not a whole number.")
+    for line, qid, docid, grade in read_judgements(path):
         grades = judgements.setdefault(qid, {})
-        if grades.setdefault(docid, int(grade)) != int(grade):
+        if grades.setdefault(docid, grade) != grade:
             raise RunError(
-                f"{where}: document {docid} has grade {grade} for topic {qid}, and "
-                f"{grades[docid]} in an earlier line."
+                f"{path}, line {line}: document {docid} has grade {grade} for topic {qid}, and "
+                f"{grades[docid]} in an earlier line: remove one."
             )
     if not judgements:
         raise RunError(f"the qrels file {path} is empty.")
     return judgements
+
+
+def read_judgements(path: str | Path) -> Iterator[tuple[int, str, str, int]]:
+    """Yield line, topic id, document id and grade of each line; see `load_qrels` for the errors."""
+    columns: tuple[int, ...] | None = None
+    for line, text in read_lines(path, RunError, "qrels file"):
+        try:
+            fields = text.split()
+            fits = len(fields) in (3, 4) if columns is None else len(fields) > max(columns)
+            grade = fields[-1 if columns is None else columns[2]] if fits else ""
+            if not _GRADE.fullmatch(grade):
+                # Also amid the lines, where files were put together.
+                if named := find_columns(fields, QUERY_ID, DOCUMENT_ID, GRADE):
+                    columns = named
+                    continue
+                raise Malformed(
+                    f"the grade {shown(grade)} is not a whole number."
+                    if fits
+                    else "expected `qid 0 docid grade` or `qid docid grade`, found "
+                    f"{shown(text.strip())}."
+                )
+            qid, docid = (fields[n] for n in columns[:2]) if columns else (fields[0], fields[-2])
+            yield line, qid, docid, int(grade)
+        except Malformed as error:
+            raise RunError(f"{path}, line {line}: {error}") from error
 
 
 def _kind(path: Path, name: str) -> str | None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from gzip import BadGzipFile
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from hypserini.errors import RunError
-from hypserini.formats.output import atomic_output, open_text
+from hypserini.formats.output import atomic_output
+from hypserini.formats.run_formats import RunRecords
 
 logger = logging.getLogger(__name__)
 
@@ -102,19 +100,22 @@ def write_run(
 
 
 def read_run(path: str | Path) -> Run:
-    """Read a run in any format that `write_run` writes; .gz is decompressed.
+    """Read a run in any format that `write_run` writes, or `qid docid score`; .gz is decompressed.
 
     TREC runs are sorted by score, as trec_eval does; equal scores keep the order of the file. If
     their lines or ranks say otherwise, that is logged once, with the line. MS MARCO runs have no
-    scores: they get 1/rank.
+    scores: they get 1/rank. Whether three columns end in ranks or in scores is told by all lines:
+    ranks rise from 1 within a topic, scores fall. A first line may name the columns.
 
     Raises:
-        RunError: a missing or empty file, a malformed line, or a document twice for one topic.
+        RunError: a missing or empty file, a malformed line, a document twice for one topic, or
+            numbers that are neither ranks nor scores.
     """
     run: Run = {}
     seen: dict[str, set[str]] = {}
     unsorted = 0
-    for line, qid, docid, score in _records(path):
+    records = RunRecords(path)
+    for line, qid, docid, score in records:
         if not unsorted and qid in run and score > run[qid][-1][1]:
             unsorted = line
         documents = seen.setdefault(qid, set())
@@ -126,6 +127,8 @@ def read_run(path: str | Path) -> Run:
         run.setdefault(qid, []).append((docid, score))
     if not run:
         raise RunError(f"the run {path} is empty.")
+    if records.are_ranks():
+        return {qid: [(docid, 1 / rank) for docid, rank in hits] for qid, hits in run.items()}
     if unsorted:
         logger.warning(
             "%s, line %d: the score is higher than that of the line before; the run is sorted by"
@@ -140,77 +143,7 @@ def read_run(path: str | Path) -> Run:
 def first_lines(path: str | Path, qids: Sequence[str]) -> list[int]:
     """The first line of a run that is about each of some of its topics."""
     lines: dict[str, int] = {}
-    for line, qid, _, _ in _records(path):
+    for line, qid, _, _ in RunRecords(path):
         if lines.setdefault(qid, line) == line and all(wanted in lines for wanted in qids):
             break
     return [lines[qid] for qid in qids]
-
-
-def read_lines(path: str | Path, what: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text file that are not blank, with their numbers.
-
-    Args:
-        path: the file.
-        what: what to call it when it is not there ("run", "qrels file").
-
-    Raises:
-        RunError: the file is missing, unreadable, damaged, or not UTF-8.
-    """
-    line = 0
-    try:
-        with open_text(path) as file:
-            for line, text in enumerate(file, 1):
-                if text.strip():
-                    yield line, text
-    except FileNotFoundError as error:
-        raise RunError(f"the {what} {path} does not exist.") from error
-    except UnicodeDecodeError as error:
-        raise RunError(f"{path}, after line {line}: not UTF-8 text.") from error
-    except (BadGzipFile, EOFError, zlib.error) as error:
-        raise RunError(f"{path} is a damaged gzip file ({error}).") from error
-    except OSError as error:
-        raise RunError(f"cannot read the {what} {path}: {error.strerror or error}.") from error
-
-
-def _records(path: str | Path) -> Iterator[tuple[int, str, str, float]]:
-    for line, text in read_lines(path, "run"):
-        if text.lstrip().startswith("{"):
-            for qid, docid, score in _from_json(path, line, text):
-                yield line, qid, docid, score
-            continue
-        fields = text.split()
-        if len(fields) == 6:
-            qid, _, docid, _, score_text, _ = fields
-            yield line, qid, docid, _number(path, line, "score", score_text)
-        elif len(fields) == 3:
-            qid, docid, rank_text = fields
-            rank = _number(path, line, "rank", rank_text)
-            if rank < 1:
-                raise RunError(f"{path}, line {line}: the rank {rank_text} is not 1 or more.")
-            yield line, qid, docid, 1 / rank
-        else:
-            raise RunError(
-                f"{path}, line {line}: expected `qid Q0 docid rank score tag` or `qid docid rank`, "
-                f"found {text.strip()[:60]!r}."
-            )
-
-
-def _from_json(path: str | Path, line: int, text: str) -> Iterator[tuple[str, str, float]]:
-    try:
-        record = json.loads(text)
-        for hit in record["hits"]:
-            yield str(record["qid"]), str(hit["docid"]), float(hit["score"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{path}, line {line}: expected JSON with qid and hits of docid and score ({error})."
-        ) from error
-
-
-def _number(path: str | Path, line: int, what: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if math.isnan(value):
-        raise RunError(f"{path}, line {line}: the {what} {text!r} is not a number.")
-    return value

@@ -39,6 +39,9 @@ class Manifest:
     documents: int = 0
     empty: int = 0
     truncated: int = 0
+    l2_norm: bool | None = None
+    query_prefix: str = ""
+    document_prefix: str = ""
 
 
 class VectorWriter(ABC):

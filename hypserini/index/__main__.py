@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypserini import cli, defaults
 from hypserini.errors import IndexingError
+from hypserini.formats.names import part_of_a_name
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -72,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted build")
     parser.add_argument("--overwrite", action="store_true", help="replace an index that is there")
+    cli.add_encoding_arguments(parser)
     cli.add_device_arguments(parser)
     return parser
 
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
         return
     known = defaults.COLLECTIONS.get(args.collection or defaults.DEMO_COLLECTION.name)
     model = args.model or defaults.default_model(known)
-    index = args.index or str(_default_index(args.collection, known, model))
+    index = _index(args, known, model)
     collection = _locate(args, known)
 
     from hypserini.index.build import IndexOptions, build_index
@@ -106,6 +108,7 @@ def run(args: argparse.Namespace) -> None:
         index,
         model,
         options,
+        settings=cli.encoding_settings(args),
         device=args.device,
         dtype=args.dtype,
         resume=args.resume,
@@ -130,8 +133,9 @@ def _owners(args: argparse.Namespace) -> list[cli.Row]:
 
 def index_from_vectors(args: argparse.Namespace) -> None:
     """Build an index from vectors that lie in files."""
-    if not args.index:
+    if args.index is None:
         raise IndexingError("--vectors-from needs --index, the folder to make.")
+    index = defaults.index_path(args.index)
 
     from hypserini.index.build import IndexOptions
     from hypserini.index.from_vectors import index_vectors
@@ -147,25 +151,26 @@ def index_from_vectors(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     built = index_vectors(
         args.vectors_from,
-        args.index,
+        index,
         options,
         model=args.model,
+        settings=cli.encoding_settings(args),
         resume=args.resume,
         overwrite=args.overwrite,
         progress=not args.quiet,
     )
     model = built.metadata.model if built.metadata else "unknown"
     seconds = time.perf_counter() - started
-    print(f"{args.index}: {built.documents:,} documents, model {model}, {seconds:.1f} s")
+    print(f"{index}: {built.documents:,} documents, model {model}, {seconds:.1f} s")
 
 
-def _default_index(
-    collection: str | None, known: defaults.KnownCollection | None, model: str
-) -> Path:
+def _index(args: argparse.Namespace, known: defaults.KnownCollection | None, model: str) -> Path:
+    """The index to make: as named, or by the names of collection and model."""
+    if args.index is not None:
+        return defaults.index_path(args.index)
     if known:
         return defaults.default_index(known, model)
-    name = Path(str(collection)).resolve().name.split(".")[0]
-    return defaults.index_root() / defaults.index_name(name, model)
+    return defaults.index_root() / defaults.index_name(part_of_a_name(args.collection), model)
 
 
 def _locate(args: argparse.Namespace, known: defaults.KnownCollection | None) -> str:

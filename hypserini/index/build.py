@@ -22,10 +22,12 @@ from tqdm import tqdm
 
 from hypserini.errors import CollectionError, IndexingError, ModelError
 from hypserini.formats.collection import Collection, Document
-from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
+from hypserini.index.consumed import Consumed
+from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model
 from hypserini.index.place import IndexPlace
 from hypserini.index.writer import DuplicateDocid, IndexWriter
 from hypserini.jvm.threads import detached
+from hypserini.settings import EncodingSettings
 
 if TYPE_CHECKING:
     from hypserini.encode import DocumentEncoder
@@ -62,6 +64,7 @@ def build_index(
     model: str | DualEncoder,
     options: IndexOptions | None = None,
     *,
+    settings: EncodingSettings | None = None,
     device: str = "auto",
     dtype: str = "float32",
     resume: bool = False,
@@ -75,6 +78,7 @@ def build_index(
         collection: A file or a folder in Pyserini's JSON, BEIR's or TSV format.
         index: The folder to make.
         model: The name or folder of a model, or a loaded one.
+        settings: What goes before what the folder of a model that is to be loaded says.
         resume: Go on where an interrupted build was committed last.
         overwrite: Replace an index or an unfinished build that is there.
         collection_name: What to record as the collection's name; its path by default.
@@ -88,12 +92,10 @@ def build_index(
         ModelError: The model cannot be loaded, or encodes a document to NaN.
     """
     options = options or IndexOptions()
-    place = IndexPlace(Path(index), resume=resume, overwrite=overwrite)
-    place.check()
-    source = Collection(collection, fields=options.fields)
-    encoder = _document_encoder(model, options, device, dtype)
-    place.clear()
-    try:
+    with IndexPlace(index, resume=resume, overwrite=overwrite) as place:
+        source = Collection(collection, fields=options.fields)
+        encoder = _document_encoder(model, settings, options, device, dtype)
+        place.clear()
         with IndexWriter(
             place.building,
             dimension=encoder.model.dim,
@@ -103,40 +105,43 @@ def build_index(
             append=resume,
             threads=options.threads,
         ) as writer:
-            fresh = _fresh_metadata(encoder, options, collection_name or str(collection))
+            fresh = _fresh_metadata(
+                encoder, options, collection_name or str(collection), place.target
+            )
             if VECTORS_FROM in writer.committed_metadata:
                 raise IndexingError(
                     f"the build in {place.building} was begun with --vectors-from: give the same "
                     "to resume, or --overwrite to start again."
                 )
             metadata = resumed_metadata(writer, place.building, fresh) if resume else fresh
-            _fill(writer, source, encoder, metadata, options, progress)
+            consumed = _fill(writer, source, encoder, metadata, options, progress)
             if options.optimize:
                 logger.info("merging the segments into one")
                 writer.optimize()
             metadata.complete = True
-            writer.commit(metadata.to_user_data())
-    except BaseException:
-        place.drop_if_nothing_committed()
-        raise
-    place.finish()
+            writer.commit({**metadata.to_user_data(), **consumed.to_user_data()})
+        place.finish()
     _report(metadata, encoder.max_length)
     return metadata
 
 
 def _document_encoder(
-    model: str | DualEncoder, options: IndexOptions, device: str, dtype: str
+    model: str | DualEncoder,
+    settings: EncodingSettings | None,
+    options: IndexOptions,
+    device: str,
+    dtype: str,
 ) -> DocumentEncoder:
     from hypserini.encode import DocumentEncoder
     from hypserini.modeling import load_model
 
     if isinstance(model, str):
-        model = load_model(model, device=device, dtype=dtype)
+        model = load_model(model, device=device, dtype=dtype, settings=settings)
     return DocumentEncoder(model, max_length=options.max_length, batch_size=options.batch_size)
 
 
 def _fresh_metadata(
-    encoder: DocumentEncoder, options: IndexOptions, collection: str
+    encoder: DocumentEncoder, options: IndexOptions, collection: str, index: Path
 ) -> IndexMetadata:
     model = encoder.model
     return IndexMetadata(
@@ -149,6 +154,10 @@ def _fresh_metadata(
         vectors=options.vectors,
         collection=collection,
         fields=",".join(options.fields or ()),
+        l2_norm=model.config.normalize,
+        query_prefix=model.config.query_prefix,
+        document_prefix=model.config.document_prefix,
+        model_beside=way_to_model(index, model.name),
     )
 
 
@@ -161,17 +170,19 @@ def resumed_metadata(writer: IndexWriter, building: Path, fresh: IndexMetadata) 
     found = IndexMetadata.from_user_data(writer.committed_metadata, str(building))
     if found is None:
         return fresh
-    for name in ("model", "fingerprint", "max_length", "vectors", "collection", "fields"):
+    for name in (
+        *("pooling", "l2_norm", "query_prefix", "document_prefix"),
+        *("fingerprint", "max_length", "vectors", "collection", "fields"),
+    ):
         before, now = getattr(found, name), getattr(fresh, name)
         # The same weights may lie under another name; the fingerprint tells.
-        if before != now and name != "model":
+        if before != now and before is not None:
             raise IndexingError(
                 f"the build in {building} was begun with {name} {before or 'unset'} (model "
                 f"{found.model}) and not {now or 'unset'} (model {fresh.model}): give the same "
                 "options to resume, or --overwrite to start again."
             )
     found.complete = False
-    logger.info("resuming after %s documents", f"{found.consumed:,}")
     return found
 
 
@@ -182,16 +193,16 @@ def _fill(
     metadata: IndexMetadata,
     options: IndexOptions,
     progress: bool,
-) -> None:
+) -> Consumed:
     """Encode and write all documents after the first `metadata.consumed`.
 
     One chunk is written by a thread while the next is encoded.
     """
-    places: dict[str, Document] = {}
+    consumed = Consumed(collection)
+    documents = consumed.rest(metadata.consumed, writer.committed_metadata)
     pending: Future[None] | None = None
     truncated_before = metadata.truncated
     committed_at = time.monotonic()
-    documents = collection.read(skip=metadata.consumed)
     add = detached(writer.add)
     with (
         ThreadPoolExecutor(1, thread_name_prefix="hypserini-writer") as pool,
@@ -205,12 +216,10 @@ def _fill(
     ):
         for chunk in _chunks(documents, options.batch_size * BATCHES_IN_A_CHUNK):
             vectors = _encode(encoder, chunk)
-            _settle(pending, places)
+            _settle(pending, collection)
             if pending and time.monotonic() - committed_at > options.commit_seconds:
-                _commit(writer, metadata, places)
+                _commit(writer, metadata, consumed, collection)
                 committed_at = time.monotonic()
-            for document in chunk:
-                places[document.docid] = document
             pending = pool.submit(
                 add,
                 [document.docid for document in chunk],
@@ -218,14 +227,16 @@ def _fill(
                 [document.contents for document in chunk],
                 [document.raw for document in chunk],
             )
+            consumed.add(chunk)
             metadata.consumed += len(chunk)
             metadata.empty += sum(not document.contents.strip() for document in chunk)
             metadata.truncated = truncated_before + encoder.truncated
             bar.total = _expected_documents(collection, metadata.consumed)
             bar.update(len(chunk))
-        _settle(pending, places)
+        _settle(pending, collection)
         bar.total = metadata.consumed
-    _commit(writer, metadata, places)
+    _commit(writer, metadata, consumed, collection)
+    return consumed
 
 
 def _chunks(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
@@ -253,27 +264,32 @@ def _encode(encoder: DocumentEncoder, chunk: Sequence[Document]) -> np.ndarray:
         ) from error
 
 
-def _settle(pending: Future[None] | None, places: dict[str, Document]) -> None:
+def _settle(pending: Future[None] | None, collection: Collection) -> None:
     if pending is not None:
-        with _naming_duplicates(places):
+        with _naming_duplicates(collection):
             pending.result()
 
 
-def _commit(writer: IndexWriter, metadata: IndexMetadata, places: dict[str, Document]) -> None:
+def _commit(
+    writer: IndexWriter, metadata: IndexMetadata, consumed: Consumed, collection: Collection
+) -> None:
     metadata.similarity = writer.similarity
-    with _naming_duplicates(places):
-        writer.commit(metadata.to_user_data())
-    places.clear()
+    with _naming_duplicates(collection):
+        writer.commit({**metadata.to_user_data(), **consumed.to_user_data()})
 
 
 @contextmanager
-def _naming_duplicates(places: dict[str, Document]) -> Iterator[None]:
-    """Turn the writer's complaint about a docid into one about a line of the collection."""
+def _naming_duplicates(collection: Collection) -> Iterator[None]:
+    """Turn the writer's complaint about a docid into one about a line of the collection.
+
+    The line is looked for only then: to remember all of them would take memory.
+    """
     try:
         yield
     except DuplicateDocid as error:
-        place = places.get(error.docid)
-        where = f" (again in {place.source}, line {place.line})" if place else ""
+        places = (document for document in collection.read() if document.docid == error.docid)
+        again = next(islice(places, 1, None), None)
+        where = f" (again in {again.source}, line {again.line})" if again else ""
         raise CollectionError(
             f"the docid {error.docid} occurs more than once in the collection{where}: "
             "give every document an id of its own."

@@ -6,19 +6,22 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
 from hypserini.errors import CollectionError, IndexingError
-from hypserini.formats.vector_readers import VectorBlock, VectorSource
+from hypserini.formats.vector_readers import VectorSource
 from hypserini.formats.vector_writers import Manifest
 from hypserini.index.build import IndexOptions, resumed_metadata
-from hypserini.index.metadata import VECTORS_FROM, IndexMetadata
+from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model
 from hypserini.index.place import IndexPlace
+from hypserini.index.vector_progress import VectorProgress, left
 from hypserini.index.writer import DuplicateDocid, IndexWriter
+from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -31,30 +34,13 @@ class VectorIndex:
     metadata: IndexMetadata | None
 
 
-@dataclass(slots=True)
-class _Progress:
-    """What was read up to a commit, kept with it: how a build is resumed.
-
-    `last` is the docid of the last of the `documents`, by which changed files are noticed.
-    """
-
-    paths: list[str]
-    vectors: str
-    model: str | None
-    documents: int = 0
-    last: str = ""
-
-    def to_user_data(self) -> dict[str, str]:
-        """The strings of a Lucene commit's user data."""
-        return {VECTORS_FROM: json.dumps(asdict(self))}
-
-
 def index_vectors(
     paths: Sequence[str | Path],
     index: str | Path,
     options: IndexOptions,
     *,
     model: str | None = None,
+    settings: EncodingSettings | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -66,6 +52,7 @@ def index_vectors(
         index: The folder to make.
         options: How the index is written; what belongs to encoding is left aside.
         model: The model that made the vectors, where the files do not say so; it is loaded.
+        settings: How that model encoded them, and is to encode queries, beyond its folder's word.
         resume: Go on where an interrupted build was committed last.
         overwrite: Replace an index or an unfinished build that is there.
 
@@ -76,31 +63,40 @@ def index_vectors(
             vector is not finite.
         ModelError: The model cannot be loaded.
     """
-    place = IndexPlace(Path(index), resume=resume, overwrite=overwrite)
-    place.check()
-    sources = [VectorSource(path) for path in paths]
-    first = next(chain.from_iterable(sources), None)
-    if first is None:
-        raise CollectionError(f"{', '.join(map(str, paths))}: there are no vectors.")
-    dimension = first.vectors.shape[1]
-    metadata = _from_manifests(sources, options.vectors)
-    if metadata is None and model is not None:
-        metadata = _from_model(model, dimension, options.vectors, str(paths[0]))
-    done = _Progress([str(path) for path in paths], options.vectors, model)
-    place.clear()
-    try:
-        with IndexWriter(
-            place.building,
-            dimension=dimension,
-            vectors=options.vectors,
-            m=options.m,
-            ef_construction=options.ef_construction,
-            append=resume,
-            threads=options.threads,
-        ) as writer:
+    settings = settings or AS_THE_FOLDER_SAYS
+    with IndexPlace(index, resume=resume, overwrite=overwrite) as place:
+        sources = [VectorSource(path) for path in paths]
+        first = next(chain.from_iterable(sources), None)
+        if first is None:
+            raise CollectionError(f"{', '.join(map(str, paths))}: there are no vectors.")
+        dimension = first.vectors.shape[1]
+        metadata = _from_manifests(sources, options.vectors)
+        if settings != AS_THE_FOLDER_SAYS and (metadata is not None or model is None):
+            raise IndexingError(
+                "--pooling, --l2-norm, --query-prefix and --doc-prefix belong to --model, for"
+                " vectors that do not say how they were encoded: leave them out."
+            )
+        if metadata is None and model is not None:
+            metadata = _from_model(model, settings, dimension, options.vectors, str(paths[0]))
+        if metadata is not None:
+            metadata.model_beside = way_to_model(place.target, metadata.model)
+        done = VectorProgress([str(path) for path in paths], options.vectors, model)
+        place.clear()
+        with (
+            _naming_sources(paths),
+            IndexWriter(
+                place.building,
+                dimension=dimension,
+                vectors=options.vectors,
+                m=options.m,
+                ef_construction=options.ef_construction,
+                append=resume,
+                threads=options.threads,
+            ) as writer,
+        ):
             if metadata:
                 metadata.similarity = writer.similarity
-            if resume:
+            if resume and writer.committed_metadata:
                 done = _resumed(writer, place.building, done)
                 if metadata:
                     metadata = resumed_metadata(writer, place.building, metadata)
@@ -110,11 +106,7 @@ def index_vectors(
             if metadata:
                 metadata.complete = True
             writer.commit(_user_data(metadata, done))
-    except DuplicateDocid as error:
-        raise IndexingError(f"{error} Vectors came from {', '.join(map(str, paths))}.") from error
-    finally:
-        place.drop_if_nothing_committed()
-    place.finish()
+        place.finish()
     if metadata is None:
         logger.warning(
             "the index does not know the model of these vectors: name it with --model in every"
@@ -123,7 +115,16 @@ def index_vectors(
     return VectorIndex(done.documents, metadata)
 
 
-def _resumed(writer: IndexWriter, building: Path, asked: _Progress) -> _Progress:
+@contextmanager
+def _naming_sources(paths: Sequence[str | Path]) -> Iterator[None]:
+    """Say of a docid that occurs twice where the vectors came from."""
+    try:
+        yield
+    except DuplicateDocid as error:
+        raise IndexingError(f"{error} Vectors came from {', '.join(map(str, paths))}.") from error
+
+
+def _resumed(writer: IndexWriter, building: Path, asked: VectorProgress) -> VectorProgress:
     """What was read up to the last commit, if that was to build what is asked for now."""
     committed = writer.committed_metadata.get(VECTORS_FROM)
     if committed is None:
@@ -131,7 +132,7 @@ def _resumed(writer: IndexWriter, building: Path, asked: _Progress) -> _Progress
             f"the build in {building} was not begun with --vectors-from: give the same --collection"
             " to resume, or --overwrite to start again."
         )
-    found = _Progress(**json.loads(committed))
+    found = VectorProgress(**json.loads(committed))
     for name, flag in (("paths", "vectors-from"), ("vectors", "vectors"), ("model", "model")):
         before, now = getattr(found, name), getattr(asked, name)
         if before != now:
@@ -149,14 +150,14 @@ def _write(
     sources: Sequence[VectorSource],
     dimension: int,
     metadata: IndexMetadata | None,
-    done: _Progress,
+    done: VectorProgress,
     commit_seconds: float,
     progress: bool,
 ) -> None:
     """Write what is not done yet."""
     committed_at = time.monotonic()
     with tqdm(desc="indexing", unit=" docs", initial=done.documents, disable=not progress) as bar:
-        for block in _left(sources, done):
+        for block in left(writer.path, sources, done):
             if block.vectors.shape[1] != dimension:
                 raise CollectionError(
                     f"{block.place}: the vectors have {block.vectors.shape[1]} components, and"
@@ -173,29 +174,7 @@ def _write(
                 committed_at = time.monotonic()
 
 
-def _left(sources: Sequence[VectorSource], done: _Progress) -> Iterator[VectorBlock]:
-    """The blocks after those that are done."""
-    skip = done.documents
-    for block in chain.from_iterable(source.pending() for source in sources):
-        if skip <= 0:
-            yield block.parse()
-            continue
-        skip -= block.count
-        if skip < 0 or (skip == 0 and block.parse().docids[-1] != done.last):
-            raise _changed(done)
-    if skip > 0:
-        raise _changed(done)
-
-
-def _changed(done: _Progress) -> CollectionError:
-    return CollectionError(
-        f"{', '.join(done.paths)}: these are not the vectors that the build was begun with, of"
-        f" which document number {done.documents:,} was {done.last}: give --overwrite to start"
-        " again."
-    )
-
-
-def _user_data(metadata: IndexMetadata | None, done: _Progress) -> dict[str, str]:
+def _user_data(metadata: IndexMetadata | None, done: VectorProgress) -> dict[str, str]:
     return {**(metadata.to_user_data() if metadata else {}), **done.to_user_data()}
 
 
@@ -212,7 +191,10 @@ def _from_manifests(sources: Sequence[VectorSource], vectors: str) -> IndexMetad
         )
     first = manifests[0]
     for source, manifest in zip(sources, manifests, strict=True):
-        for name in ("fingerprint", "dimension", "max_length", "fields", "shard_num"):
+        for name in (
+            *("pooling", "query_prefix", "document_prefix"),
+            *("fingerprint", "dimension", "max_length", "fields", "shard_num"),
+        ):
             ours, other = getattr(first, name), getattr(manifest, name)
             if ours != other:
                 raise CollectionError(
@@ -233,6 +215,9 @@ def _from_manifests(sources: Sequence[VectorSource], vectors: str) -> IndexMetad
         fields=first.fields,
         empty=sum(manifest.empty for manifest in manifests),
         truncated=sum(manifest.truncated for manifest in manifests),
+        l2_norm=first.l2_norm,
+        query_prefix=first.query_prefix,
+        document_prefix=first.document_prefix,
     )
 
 
@@ -250,10 +235,12 @@ def _check_shards(manifests: Sequence[Manifest]) -> None:
         raise CollectionError(f"shard {twice} of {wanted} is given twice: give each one once.")
 
 
-def _from_model(model: str, dimension: int, vectors: str, collection: str) -> IndexMetadata:
+def _from_model(
+    model: str, settings: EncodingSettings, dimension: int, vectors: str, collection: str
+) -> IndexMetadata:
     from hypserini.modeling import load_model
 
-    loaded = load_model(model, device="cpu")
+    loaded = load_model(model, device="cpu", settings=settings)
     if loaded.dim != dimension:
         raise IndexingError(
             f"the model {model} makes vectors of {loaded.dim} dimensions, and these have"
@@ -268,4 +255,7 @@ def _from_model(model: str, dimension: int, vectors: str, collection: str) -> In
         similarity="",
         vectors=vectors,
         collection=collection,
+        l2_norm=loaded.config.normalize,
+        query_prefix=loaded.config.query_prefix,
+        document_prefix=loaded.config.document_prefix,
     )

@@ -5,21 +5,33 @@ It is kept as the user data of the Lucene commit, so it is always exactly as old
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from hypserini.errors import IndexingError
+from hypserini.settings import EncodingSettings
 
 FORMAT = 2
 """Format 1 kept the sum of all vectors as well."""
 PREFIX = "hypserini."
 VECTORS_FROM = PREFIX + "vectors_from"
 """Under this, an index of vectors keeps where they come from and how far they were read."""
+_LATER = ("l2_norm", "query_prefix", "document_prefix", "model_beside")
+"""Fields that older indexes of format 2 do not have: nothing stood before their texts."""
 
 
 @dataclass(slots=True)
 class IndexMetadata:
-    """The facts that indexing records and searching checks."""
+    """The facts that indexing records and searching checks.
+
+    Attributes:
+        l2_norm: The vectors have length 1; None where that was not recorded.
+        query_prefix: What is put before queries, for these documents.
+        document_prefix: What was put before every document.
+        model_beside: The way from the index's folder to the model's, "" for a model on the hub.
+    """
 
     model: str
     fingerprint: str
@@ -35,6 +47,15 @@ class IndexMetadata:
     empty: int = 0
     truncated: int = 0
     complete: bool = False
+    l2_norm: bool | None = None
+    query_prefix: str = ""
+    document_prefix: str = ""
+    model_beside: str = ""
+
+    @property
+    def settings(self) -> EncodingSettings:
+        """How the documents were encoded, and queries are to be."""
+        return EncodingSettings(self.pooling, self.l2_norm, self.query_prefix, self.document_prefix)
 
     def to_user_data(self) -> dict[str, str]:
         """The metadata as the strings of a Lucene commit's user data."""
@@ -56,11 +77,27 @@ class IndexMetadata:
                 "install a newer hypserini."
             )
         try:
-            return cls(**{f.name: _parse(f.type, data[PREFIX + f.name]) for f in fields(cls)})
+            return cls(
+                **{
+                    f.name: _parse(f.type, data[PREFIX + f.name])
+                    for f in fields(cls)
+                    if PREFIX + f.name in data or f.name not in _LATER
+                }
+            )
         except (KeyError, ValueError) as error:
             raise IndexingError(
                 f"the metadata in the index {index} is damaged ({error}): build the index again."
             ) from error
+
+
+def way_to_model(index: Path, model: str) -> str:
+    """How a model's folder is reached from an index's; "" where the model is no folder."""
+    if not os.path.isabs(model):
+        return ""
+    try:
+        return os.path.relpath(model, index)
+    except ValueError:  # on another drive of Windows
+        return ""
 
 
 def _parse(type_name: Any, text: str) -> Any:
@@ -69,4 +106,6 @@ def _parse(type_name: Any, text: str) -> Any:
         return int(text)
     if type_name == "bool":
         return text == "True"
+    if type_name == "bool | None":
+        return {"True": True, "False": False}.get(text)
     return text

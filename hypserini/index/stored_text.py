@@ -8,6 +8,7 @@ from typing import Any
 
 from hypserini.errors import CollectionError, IndexingError
 from hypserini.formats.documents import text_of
+from hypserini.formats.reading import placed
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 
@@ -105,4 +106,5 @@ def _object(raw: str) -> dict[str, Any] | None:
 def _text(value: dict[str, Any], fields: Sequence[str], where: str) -> str:
     # Of a TSV or a data set, the text alone is stored, whatever the fields it was made of.
     chosen = fields if any(field in value for field in fields) else None
-    return text_of(value, chosen, where)
+    with placed(where, CollectionError):
+        return text_of(value, chosen)

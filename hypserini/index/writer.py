@@ -237,7 +237,15 @@ class IndexWriter:
         except JavaException as error:
             if error.classname == "io.hypserini.DuplicateDocid":
                 raise DuplicateDocid(str(error.innermessage)) from None
-            raise IndexingError(f"{action}: {jvm.reason(error)}") from error
+            raise IndexingError(f"{action}: {jvm.reason(error)}{_mend(error)}") from error
+
+
+def _mend(error: Any) -> str:
+    """What to do about a disk that takes no more."""
+    message = str(error.innermessage)
+    if any(what in message for what in ("No space left", "quota", "File too large", "Read-only")):
+        return ": make room or give access there, and go on from the last commit (--resume)."
+    return ""
 
 
 def _check_docids(ids: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from torch import Tensor
-from transformers import AutoModel, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from hypserini.errors import ModelError
 from hypserini.modeling.configuration import DualEncoderConfig, base_config_dict
@@ -13,12 +13,20 @@ from hypserini.modeling.dual_encoder import DualEncoder, PassageEncoder
 from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.q_net import QNet
 from hypserini.modeling.q_net_config import QNetConfig
+from hypserini.modeling.transformer import make_transformer
 
 
 class BiEncoderConfig(DualEncoderConfig):
-    """The configuration of a bi-encoder."""
+    """The configuration of a bi-encoder.
+
+    Attributes:
+        projections: what stands behind the pooling, see `projections`.
+        encodes: `queries` or `documents` if it is one half of a pair such as DPR's; "" for both.
+    """
 
     model_type = "hypserini_bi_encoder"
+    projections: list[dict[str, Any]] | None = None
+    encodes: str = ""
 
     @property
     def query_pooling(self) -> str:
@@ -75,17 +83,17 @@ class BiEncoder(DualEncoder):
 
     def __init__(self, config: BiEncoderConfig) -> None:
         super().__init__(config)
-        base, passage_base = config.transformer_config(), config.transformer_config(passage=True)
-        if base.hidden_size != passage_base.hidden_size:
-            raise ModelError(
-                f"the query encoder makes vectors of {base.hidden_size} dimensions, the document "
-                f"encoder of {passage_base.hidden_size}: a bi-encoder needs equal ones."
-            )
-        query_transformer = transformer = AutoModel.from_config(base)
+        transformer = query_transformer = make_transformer(config.transformer_config())
         if not config.shared_encoder:
-            transformer = AutoModel.from_config(passage_base)
-        self.query_encoder = VectorQueryEncoder(
-            query_transformer, config.query_pooling, config.normalize
-        )
-        self.passage_encoder = PassageEncoder(transformer, config.pooling, config.normalize)
+            transformer = make_transformer(config.transformer_config(passage=True))
+        how = (config.normalize, config.projections)
+        self.query_encoder = VectorQueryEncoder(query_transformer, config.query_pooling, *how)
+        self.passage_encoder = PassageEncoder(transformer, config.pooling, *how)
+        if config.shared_encoder:
+            self.passage_encoder.projections = self.query_encoder.projections
+        if self.query_encoder.dim != self.dim:
+            raise ModelError(
+                f"the query encoder makes vectors of {self.query_encoder.dim} dimensions, the "
+                f"document encoder of {self.dim}: a bi-encoder needs equal ones."
+            )
         self.post_init()

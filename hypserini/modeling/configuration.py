@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import PreTrainedConfig
 
 from hypserini.errors import ModelError
 from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.q_net import q_net_config
 from hypserini.modeling.q_net_config import QNetConfig
+from hypserini.modeling.safe_config import transformer_config
 
 QUERY_MAX_LENGTH = 32
 DOCUMENT_MAX_LENGTH = 512
@@ -28,6 +29,8 @@ class DualEncoderConfig(PreTrainedConfig):
             neither the hub nor the base model's files; None in the paper's checkpoints.
         passage_base_config: the document transformer's where it differs.
         normalize: document vectors get length 1, and a bi-encoder's query vectors as well.
+        query_prefix: put before every query.
+        document_prefix: put before every document.
         query_max_length: tokens that a query is cut to.
         document_max_length: tokens that a document is cut to.
     """
@@ -42,6 +45,8 @@ class DualEncoderConfig(PreTrainedConfig):
     base_config: dict[str, Any] | None = None
     passage_base_config: dict[str, Any] | None = None
     normalize: bool = False
+    query_prefix: str = ""
+    document_prefix: str = ""
     query_max_length: int = QUERY_MAX_LENGTH
     document_max_length: int = DOCUMENT_MAX_LENGTH
 
@@ -83,11 +88,7 @@ class DualEncoderConfig(PreTrainedConfig):
                 "the model's config has no base_config: load it with hypserini.load_model, "
                 "which finds it."
             )
-        values = dict(values)
-        try:
-            return AutoConfig.for_model(values.pop("model_type"), **values)
-        except (KeyError, ValueError) as error:
-            raise ModelError(f"the model's base_config is not usable: {error}.") from error
+        return transformer_config(values, "the model's base_config")
 
 
 class HypencoderConfig(DualEncoderConfig):

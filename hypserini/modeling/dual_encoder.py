@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from hypserini.errors import ModelError
 from hypserini.modeling.batch_scores import BatchScores
-from hypserini.modeling.configuration import (
-    DOCUMENT_MAX_LENGTH,
-    DualEncoderConfig,
-    HypencoderConfig,
-)
+from hypserini.modeling.configuration import DualEncoderConfig, HypencoderConfig
 from hypserini.modeling.hypernetwork import Hypernetwork
 from hypserini.modeling.losses import similarity_losses
 from hypserini.modeling.pooling import pool
+from hypserini.modeling.positions import positions_of
+from hypserini.modeling.projections import make_projections, projected_width
 from hypserini.modeling.q_net import QNet
-
-# Their first position is the one after the padding token's id.
-_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "xmod", "data2vec-text")
+from hypserini.modeling.transformer import make_transformer, vocabulary_size
 
 
 @dataclass
@@ -44,13 +41,30 @@ class DualEncoderOutput(ModelOutput):
 
 
 class PassageEncoder(nn.Module):
-    """A transformer and its pooling; a module of its own for the checkpoints' key names."""
+    """A transformer and its pooling; a module of its own for the checkpoints' key names.
 
-    def __init__(self, transformer: nn.Module, pooling: str, normalize: bool = False) -> None:
+    Args:
+        transformer: a transformers model with `last_hidden_state`.
+        pooling: see `pooling.pool`.
+        normalize: vectors get length 1.
+        projections: what stands between the pooling and that, see `projections`.
+    """
+
+    def __init__(
+        self,
+        transformer: nn.Module,
+        pooling: str,
+        normalize: bool = False,
+        projections: list[dict[str, Any]] | None = None,
+    ) -> None:
         super().__init__()
         self.transformer = transformer
         self.pooling = pooling
         self.normalize = normalize
+        self.described = projections or []
+        pooled = self.base_config.hidden_size * len(pooling.split("+"))
+        self.dim: int = projected_width(pooled, self.described)
+        self.projections = make_projections(self.described)
 
     @property
     def base_config(self) -> PreTrainedConfig:
@@ -61,6 +75,7 @@ class PassageEncoder(nn.Module):
         """Encode texts [n, length] into vectors [n, dim]; token_type_ids are never passed."""
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
         vectors = pool(output.last_hidden_state, attention_mask, self.pooling)
+        vectors = self.projections(vectors)
         return nn.functional.normalize(vectors, dim=-1) if self.normalize else vectors
 
 
@@ -90,7 +105,10 @@ class DualEncoder(PreTrainedModel):
         self._losses = similarity_losses(config.loss_type, cast(list, config.loss_kwargs))
         self._fingerprint: tuple[int, str] | None = None
         if config.shared_encoder:  # what may be left out of a file
-            self._tied_weights_keys = {"passage_encoder.transformer": "query_encoder.transformer"}
+            self._tied_weights_keys = {
+                f"passage_encoder.{part}": f"query_encoder.{part}"
+                for part in ("transformer", "projections")
+            }
 
     def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> QNet:
         """Turn queries [q, length] into q q-nets, differentiably."""
@@ -133,7 +151,7 @@ class DualEncoder(PreTrainedModel):
     @property
     def dim(self) -> int:
         """The dimension of the document vectors."""
-        return int(self.passage_encoder.base_config.hidden_size)
+        return self.passage_encoder.dim
 
     @property
     def pooling(self) -> str:
@@ -142,11 +160,20 @@ class DualEncoder(PreTrainedModel):
 
     @property
     def max_positions(self) -> int:
-        """How many tokens the transformers can read."""
-        return min(
-            positions_of(self.config.transformer_config()),
-            positions_of(self.passage_encoder.base_config),
-        )
+        """How many tokens the transformers can read; `positions.UNLIMITED` if any number."""
+        return min(positions_of(transformer) for transformer in self.transformers)
+
+    @property
+    def vocabulary_size(self) -> int | None:
+        """How many tokens the transformers know; None if they have no table of them."""
+        sizes = [vocabulary_size(transformer) for transformer in self.transformers]
+        return min((size for size in sizes if size is not None), default=None)
+
+    @property
+    def transformers(self) -> tuple[nn.Module, nn.Module]:
+        """The queries' and the documents'; the same one twice where it is shared."""
+        query = cast(nn.Module, self.query_encoder.transformer)
+        return query, self.passage_encoder.transformer
 
     @property
     def query_max_length(self) -> int:
@@ -163,9 +190,10 @@ class DualEncoder(PreTrainedModel):
         """SHA-256 (hex) of what makes a document vector: the encoder's weights and the pooling.
 
         Equal for the same weights whatever file or number format they are kept in, as long as the
-        format was changed by `load_model`; the index keeps it to know its model.
+        format was changed by `load_model`; the index keeps it to know its model. What is put
+        before a text is no part of it: the index keeps that as well.
         """
-        parameters = list(self.passage_encoder.transformer.parameters())
+        parameters = list(self.passage_encoder.parameters())
         version = sum(parameter._version for parameter in parameters)
         if self._fingerprint is None or self._fingerprint[0] != version:
             self._fingerprint = (version, self._hash_documents())
@@ -180,13 +208,17 @@ class DualEncoder(PreTrainedModel):
                 continue
             digest.update(name.encode())
             digest.update(weight.detach().cpu().float().contiguous().numpy().data)
+        if self.passage_encoder.described:
+            digest.update(json.dumps(self.passage_encoder.described, sort_keys=True).encode())
+            for _, weight in sorted(self.passage_encoder.projections.named_parameters()):
+                digest.update(weight.detach().cpu().float().contiguous().numpy().data)
         return digest.hexdigest()
 
     def cast(self, device: torch.device | str, dtype: torch.dtype) -> DualEncoder:
         """Move the model, keeping the fingerprint of its weights before they were rounded."""
         fingerprint = self.fingerprint
         self.to(device=device, dtype=dtype)
-        version = sum(p._version for p in self.passage_encoder.transformer.parameters())
+        version = sum(parameter._version for parameter in self.passage_encoder.parameters())
         self._fingerprint = (version, fingerprint)
         return self
 
@@ -195,11 +227,8 @@ class DualEncoder(PreTrainedModel):
         del all_submodels
         if not self.config.shared_encoder:
             return {}
-        names = [name for name, _ in self.passage_encoder.transformer.named_parameters()]
-        return {
-            f"passage_encoder.transformer.{name}": f"query_encoder.transformer.{name}"
-            for name in names
-        }
+        names = [name for name, _ in self.passage_encoder.named_parameters()]
+        return {f"passage_encoder.{name}": f"query_encoder.{name}" for name in names}
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
         """Write config.json, model.safetensors and the tokenizer into a folder for `load_model`.
@@ -212,14 +241,6 @@ class DualEncoder(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Do nothing: the hyper head initialises itself as the paper does."""
-
-
-def positions_of(config: PreTrainedConfig) -> int:
-    """How many tokens a transformer can read."""
-    positions = getattr(config, "max_position_embeddings", None) or DOCUMENT_MAX_LENGTH
-    if config.model_type in _OFFSET_POSITIONS:
-        positions -= (config.pad_token_id or 0) + 1
-    return int(positions)
 
 
 class HypencoderDualEncoder(DualEncoder):
@@ -236,14 +257,14 @@ class HypencoderDualEncoder(DualEncoder):
         base = config.transformer_config()
         kwargs = config.query_encoder_kwargs or {}
         self.query_encoder = Hypernetwork(
-            AutoModel.from_config(base),
+            make_transformer(base),
             config.q_net_config,
             kwargs.get("base_encoder_output_dim", base.hidden_size),
         )
         if config.shared_encoder:
             transformer = self.query_encoder.transformer
         else:
-            transformer = AutoModel.from_config(config.transformer_config(passage=True))
+            transformer = make_transformer(config.transformer_config(passage=True))
         self.passage_encoder = PassageEncoder(transformer, config.pooling, config.normalize)
         if self.query_encoder.q_net_config.dim != self.dim:
             raise ModelError(

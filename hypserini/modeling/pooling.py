@@ -2,33 +2,96 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 
 from hypserini.errors import ModelError
 
-POOLINGS = ("cls", "mean", "mean_with_pads")
+
+def _cls(states: Tensor, mask: Tensor) -> Tensor:
+    return states[:, 0]
+
+
+def _max(states: Tensor, mask: Tensor) -> Tensor:
+    return states.masked_fill(mask.unsqueeze(-1) == 0, -math.inf).amax(1)
+
+
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
+    return _sum(states, mask) / _length(states, mask)
+
+
+def _mean_sqrt_len(states: Tensor, mask: Tensor) -> Tensor:
+    return _sum(states, mask) / _length(states, mask).sqrt()
+
+
+def _mean_with_pads(states: Tensor, mask: Tensor) -> Tensor:
+    return states.sum(1) / _length(states, mask)
+
+
+def _weighted_mean(states: Tensor, mask: Tensor) -> Tensor:
+    """Token number i counts i times."""
+    weights = mask.cumsum(1) * mask
+    return _sum(states, weights) / _length(states, weights)
+
+
+def _last_token(states: Tensor, mask: Tensor) -> Tensor:
+    last = mask.sum(1).clamp(min=1) - 1
+    return states[torch.arange(len(states), device=states.device), last]
+
+
+def _sum(states: Tensor, weights: Tensor) -> Tensor:
+    return (states * weights.unsqueeze(-1).to(states.dtype)).sum(1)
+
+
+def _length(states: Tensor, mask: Tensor) -> Tensor:
+    return mask.unsqueeze(-1).to(states.dtype).sum(1)
+
+
+_POOLERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cls": _cls,
+    "max": _max,
+    "mean": _mean,
+    "mean_sqrt_len": _mean_sqrt_len,
+    "weightedmean": _weighted_mean,
+    "lasttoken": _last_token,
+    "mean_with_pads": _mean_with_pads,
+}
+# What sentence-transformers and Pyserini call the same.
+_ALIASES = {"mean_sqrt_len_tokens": "mean_sqrt_len", "last": "lasttoken", "eos": "lasttoken"}
+
+POOLINGS = tuple(_POOLERS)
 
 
 def check_pooling(pooling: str) -> str:
-    """Return `pooling` if it is one of `POOLINGS`, else raise ModelError naming them."""
-    if pooling not in POOLINGS:
-        raise ModelError(f"unknown pooling {pooling!r}: use one of {', '.join(POOLINGS)}.")
-    return pooling
+    """Return a pooling under its present name: one of `POOLINGS`, or several joined by "+".
+
+    Raises:
+        ModelError: it is none; names those there are.
+    """
+    names = [_ALIASES.get(name, name) for name in str(pooling).split("+")]
+    for name in names:
+        if name not in _POOLERS:
+            raise ModelError(
+                f"unknown pooling {name!r}: use one of {', '.join(POOLINGS)}, or several joined by"
+                " a plus sign."
+            )
+    return "+".join(names)
 
 
 def pool(last_hidden_state: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
-    """Reduce token states [n, length, dim] to vectors [n, dim].
+    """Reduce token states [n, length, dim] to vectors [n, dim * poolings].
 
     Args:
         last_hidden_state: the transformer's output.
-        attention_mask: [n, length], 0 at the pads.
-        pooling: `cls`, the first token's state; `mean`, over the tokens that are no pads;
-            `mean_with_pads`, the paper's code: it adds the pads' states too, although it divides
-            by the number of real tokens, so a vector depends on the batch it was encoded in.
+        attention_mask: [n, length], 0 at the pads, which follow the tokens.
+        pooling: `cls`, the first token's state; `lasttoken`, the last one's; over the tokens that
+            are no pads, `max`, `mean`, `mean_sqrt_len` (their sum by the root of their number), or
+            `weightedmean` (number i counts i times); `mean_with_pads`, the paper's code: it adds
+            the pads' states too, although it divides by the number of real tokens, so a vector
+            depends on the batch it was encoded in. Several joined by "+" are concatenated.
     """
-    if pooling == "cls":
-        return last_hidden_state[:, 0]
-    mask = attention_mask.unsqueeze(-1).to(last_hidden_state.dtype)
-    if pooling == "mean":
-        last_hidden_state = last_hidden_state * mask
-    return last_hidden_state.sum(1) / mask.sum(1)
+    parts = [_POOLERS[name](last_hidden_state, attention_mask) for name in pooling.split("+")]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
+from hypserini.errors import OutputError
 from hypserini.formats.output import atomic_output
 from hypserini.pydocs.docstrings import read_docstrings, write_collection
 from hypserini.pydocs.known_item import sample_collection, select_topics, write_qrels, write_topics
@@ -65,7 +67,7 @@ def make_collection(
 
     Raises:
         CollectionError: a root is not a folder.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or holds such files that are not ours.
     """
     folder = Path(folder)
     mark = folder / ".made-of.json"
@@ -73,12 +75,14 @@ def make_collection(
     known = _read_mark(mark, made_of)
     if known is not None:
         return DemoFiles(folder, known["count"], known["packages"])
+    _check_ours(folder, mark)
     started = time.perf_counter()
     everything = list(read_docstrings(roots))
     chosen = select_topics(everything, topics)
     kept = sample_collection(everything, chosen, documents)
     files = DemoFiles(folder, len(kept), len({d.package for d in kept}))
-    mark.unlink(missing_ok=True)
+    with atomic_output(mark) as file:
+        json.dump({}, file)  # ours, and not whole yet
     hidden = frozenset(topic.docid for topic in chosen)
     write_collection(kept, files.collection, without_summary=hidden)
     write_topics(chosen, files.topics)
@@ -94,6 +98,16 @@ def make_collection(
         time.perf_counter() - started,
     )
     return files
+
+
+def _check_ours(folder: Path, mark: Path) -> None:
+    """Refuse to write over files that have the names of ours and no mark beside them."""
+    files = DemoFiles(folder, 0, 0)
+    for file in (files.collection, files.topics, files.qrels):
+        if os.path.lexists(file) and not mark.exists():
+            raise OutputError(
+                f"{file} exists and was not made here: choose another folder for the collection."
+            )
 
 
 def ensure_collection() -> Path:
@@ -115,7 +129,7 @@ def _read_mark(mark: Path, made_of: dict[str, object]) -> dict[str, int] | None:
     """The counts of a collection that is there and made of the same, else None."""
     try:
         known = json.loads(mark.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     same = isinstance(known, dict) and all(known.get(k) == v for k, v in made_of.items())
     return known if same and (mark.parent / "docs.jsonl").exists() else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from hypserini import cli
+from hypserini.formats.output import descriptor_of
 from hypserini.search.command.flags import build_parser
 from hypserini.search.command.making import make_plan
 
@@ -15,8 +17,10 @@ def run(args: argparse.Namespace) -> None:
     plan = make_plan(args)  # before torch is loaded: contradicting flags cost no time
     from hypserini.search.command.tasks import perform
 
+    # Where the run goes to the standard output, nothing else does.
+    aside = plan.output.path is not None and descriptor_of(plan.output.path) == 1
     for line in perform(plan):
-        print(line)
+        print(line, file=sys.stderr if aside else sys.stdout)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

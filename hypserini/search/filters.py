@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hypserini import jvm
-from hypserini.errors import IndexingError
-from hypserini.formats.output import open_text
+from hypserini.errors import IndexingError, shown
+from hypserini.formats.docids import read_docids
+from hypserini.formats.reading import is_file, placed
+from hypserini.formats.values import check_id
 from hypserini.index.reader import Index
+
+logger = logging.getLogger(__name__)
+
+_ENDINGS = (".txt", ".tsv", ".csv", ".gz", ".ids", ".docids", ".list", ".lst", ".json", ".jsonl")
+"""Of files: one word with such an ending is not meant as a query."""
+_LOOKED_UP = 10_000
 
 
 class Filter:
@@ -41,17 +51,36 @@ class Filter:
                 if error.classname != "io.hypserini.Refused":
                     raise
                 raise IndexingError(
-                    f"the filter {query!r} is not a query in Lucene's syntax: {jvm.reason(error)}"
+                    f"the filter {shown(query)} is not a query in Lucene's syntax:"
+                    f" {jvm.reason(error)}"
                 ) from None
         return cls(java, index)
 
     @classmethod
-    def listed(cls, index: Index, docids: Iterable[str]) -> Filter:
-        """The documents with these ids; ids that the index does not hold are ignored."""
-        packed = jvm.pack(sorted(set(docids)))
+    def listed(cls, index: Index, docids: Iterable[str], source: str = "filter") -> Filter:
+        """The documents with these ids; how many ids the index does not hold is logged.
+
+        Args:
+            index: The index.
+            docids: The ids; whole numbers are taken as well.
+            source: Where the ids come from, for the log.
+
+        Raises:
+            IndexingError: What is given is no id.
+        """
+        with placed(f"the {source}", IndexingError):
+            ids = sorted({check_id(docid) for docid in docids})
+        packed = jvm.pack(ids)
         with index.reading():
             java = jvm.java_class("io.hypserini.Filter").listed(index.java, packed)
-        return cls(java, index)
+        made = cls(java, index)
+        if unknown := len(ids) - int(made.java.documents()):
+            logger.warning(
+                "the %s: %s of its %s docids are not in the index%s",
+                *(source, "all" if unknown == len(ids) else f"{unknown:,}", f"{len(ids):,}"),
+                _example(index, ids),
+            )
+        return made
 
     @property
     def count(self) -> int:
@@ -64,12 +93,12 @@ def make_filter(index: Index, what: str | Path | Iterable[str] | Filter | None) 
 
     Args:
         index: The index to be searched.
-        what: A query in Lucene's syntax; a `Path`, or a string that is the path of a file, with a
-            docid a line; docids; a filter; or None.
+        what: A query in Lucene's syntax; a `Path`, or a string that is the path of a file or looks
+            like one, with a docid a line; docids; a filter; or None.
 
     Raises:
-        IndexingError: The query cannot be parsed, or the filter was made for another index.
-        OSError: The file cannot be read.
+        IndexingError: The query cannot be parsed, the file cannot be read, or the filter was made
+            for another index.
     """
     if what is None:
         return None
@@ -80,12 +109,33 @@ def make_filter(index: Index, what: str | Path | Iterable[str] | Filter | None) 
                 f"make it anew for {index.path}."
             )
         return what
-    if isinstance(what, Path) or (isinstance(what, str) and Path(what).is_file()):
-        with open_text(what) as file:
-            return Filter.listed(index, [line.strip() for line in file if line.strip()])
-    if isinstance(what, str):
+    if isinstance(what, str) and not _means_file(what):
         return Filter.matching(index, what)
+    if isinstance(what, str | Path):
+        docids = list(read_docids(what, IndexingError, "filter file"))
+        if not docids:
+            raise IndexingError(f"the filter file {what} is empty: give a docid a line.")
+        return Filter.listed(index, docids, f"filter file {what}")
     return Filter.listed(index, what)
+
+
+def _means_file(text: str) -> bool:
+    """Whether a filter is the path of a file, there or not, and no query."""
+    if is_file(text):
+        return True
+    if any(char.isspace() or char in ':"*?()[]{}' for char in text):
+        return False
+    return text.endswith(_ENDINGS) or os.path.isdir(os.path.dirname(text))
+
+
+def _example(index: Index, docids: Sequence[str]) -> str:
+    """The first docid that the index does not hold, if it is among the first many."""
+    java = index.java
+    for docid in docids[:_LOOKED_UP]:
+        packed = jvm.pack([docid])
+        if java.docOf(packed) < 0:
+            return f": {shown(docid)} for one"
+    return ""
 
 
 def java_of(filter: Filter | None) -> Any:

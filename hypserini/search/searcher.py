@@ -13,21 +13,23 @@ import torch
 
 from hypserini import defaults, jvm
 from hypserini.encode import QueryEncoder
-from hypserini.errors import IndexingError, ModelError
+from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.index.stored_text import StoredDocument, StoredTexts
 from hypserini.jvm.threads import detached
-from hypserini.modeling import QNet, load_model
+from hypserini.modeling import QNet
 from hypserini.modeling.loading import choose_device
 from hypserini.search.calibration import Calibration, calibrated
 from hypserini.search.filters import Filter, make_filter
+from hypserini.search.index_encoder import check_model, load_encoder, made_with
 from hypserini.search.modes.first_stage import AnyHit, GivenRankings, docids_of
 from hypserini.search.modes.rerank import Reranked, RerankOptions
 from hypserini.search.modes.table import mode_named
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hit, Hits
 from hypserini.search.scorer import QNetScorer, QueryBatch
+from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
 if TYPE_CHECKING:
     from hypserini.modeling import DualEncoder
@@ -45,6 +47,8 @@ class LuceneHypencoderSearcher:
         index: The folder of a Lucene index with a dense field.
         model: A model's name or folder, or a loaded one; by default the one that the index was
             encoded with. It is loaded when the first text is to be encoded.
+        settings: How a model that is to be loaded encodes queries; by default as the documents
+            were encoded, or else as its folder says.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: `float32`, `bfloat16` or `float16`, of the encoder and the q-nets.
         max_length: Tokens encoded of a query; by default the model's.
@@ -63,6 +67,7 @@ class LuceneHypencoderSearcher:
         index: str | os.PathLike[str],
         model: str | DualEncoder | None = None,
         *,
+        settings: EncodingSettings | None = None,
         device: str = "auto",
         dtype: str = "float32",
         max_length: int | None = None,
@@ -81,12 +86,13 @@ class LuceneHypencoderSearcher:
         """What tangent search was calibrated to just now; it goes before what the index keeps."""
         self._texts = StoredTexts(self.index)
         self._model = model
+        self._settings = settings or AS_THE_FOLDER_SAYS
         self._device = device
         self._dtype = dtype
         self._max_length = max_length
         self._encoder: QueryEncoder | None = None
         if model is not None and not isinstance(model, str):
-            self._check_model(model)
+            check_model(model, self.index, self.metadata)
 
     @classmethod
     def from_prebuilt_index(cls, name: str, model: str | None = None, **options: Any) -> Self:
@@ -289,7 +295,7 @@ class LuceneHypencoderSearcher:
             raise IndexingError(
                 f"the q-nets take vectors of {q_net.dim} dimensions and the index "
                 f"{self.index.path} holds vectors of {self.index.dimension}: "
-                f"search with the model that the index was encoded with{self._made_with()}."
+                f"search with the model that the index was encoded with{made_with(self.metadata)}."
             )
         q_net.check_finite(qids)
         texts = [query if isinstance(query, str) else None for query in queries]
@@ -304,37 +310,14 @@ class LuceneHypencoderSearcher:
         return q_net.device if self._device == "auto" else choose_device(self._device)
 
     def _load_encoder(self) -> QueryEncoder:
-        model = self._model
-        if model is None:
-            if self.metadata is None:
-                raise ModelError(
-                    f"the index {self.index.path} does not say which model it was encoded with: "
-                    "name the model (--model)."
-                )
-            model = self.metadata.model
-        if isinstance(model, str):
-            model = load_model(model, device=self._device, dtype=self._dtype)
-            self._check_model(model)
-        return QueryEncoder(model, max_length=self._max_length)
-
-    def _check_model(self, model: DualEncoder) -> None:
-        """Refuse a model whose documents would not have the vectors of this index."""
-        if model.dim != self.index.dimension:
-            raise IndexingError(
-                f"the model {model.name} makes vectors of {model.dim} dimensions and the index "
-                f"{self.index.path} holds vectors of {self.index.dimension}: "
-                f"search with the model that the index was encoded with{self._made_with()}."
+        if self._model is None or isinstance(self._model, str):
+            return load_encoder(
+                self.index,
+                self.metadata,
+                self._model,
+                self._settings,
+                device=self._device,
+                dtype=self._dtype,
+                max_length=self._max_length,
             )
-        if self.metadata and self.metadata.fingerprint != model.fingerprint:
-            if self.metadata.model == model.name:
-                raise IndexingError(
-                    f"the index {self.index.path} was encoded by other weights of {model.name} "
-                    f"than those of today: index again with --overwrite, or search with the old."
-                )
-            raise IndexingError(
-                f"the index {self.index.path} was encoded by {self.metadata.model} and not by "
-                f"{model.name}: search with {self.metadata.model}, or index with {model.name}."
-            )
-
-    def _made_with(self) -> str:
-        return f", {self.metadata.model}" if self.metadata else ""
+        return QueryEncoder(self._model, max_length=self._max_length)

@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypserini.errors import TrainingError
+from safetensors import SafetensorError
+
+from hypserini.errors import OutputError, TrainingError
+from hypserini.formats.disk import sync
+from hypserini.formats.output import told
+from hypserini.formats.workplace import LOCK, BusyError, ForeignError, Workplace
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +45,8 @@ def starting_point(
         TrainingError: the checkpoint cannot be gone on from.
     """
     folder = Path(folder)
-    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    if (folder / PARTIAL).exists():
+        _remove(_claimed(folder / PARTIAL))
     if isinstance(resume, str):
         if not _is_complete(Path(resume)):
             raise TrainingError(
@@ -86,7 +92,7 @@ def _is_complete(path: Path) -> bool:
     """Whether everything is there: the Trainer writes its state last."""
     try:
         json.loads((path / _STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return True
 
@@ -102,15 +108,76 @@ def _with_optimizer(path: Path) -> str:
 
 @contextmanager
 def whole_files(folder: str | Path) -> Iterator[Path]:
-    """Hand out a folder whose files replace those of the same name in `folder` when all is well."""
+    """Hand out a folder whose files replace those of the same name in `folder` when all is well.
+
+    Raises:
+        OutputError: A file cannot be written, as on a full disk.
+        TrainingError: Another process writes a model there, or something is in the way.
+    """
     folder = Path(folder)
     partial = folder / PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        workplace = _claimed(partial)
+        try:
+            yield partial
+            # What makes a folder a model comes last.
+            entries = sorted(_entries(partial), key=lambda path: path.name == "config.json")
+            for path in entries:
+                sync(path)
+            for path in entries:
+                os.replace(path, folder / path.name)
+            sync(folder)
+        finally:
+            _remove(workplace)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what libraries say of a disk that takes no more into an error of the user's."""
     try:
-        yield partial
-        # What makes a folder a model comes last.
-        for path in sorted(partial.iterdir(), key=lambda path: path.name == "config.json"):
-            os.replace(path, folder / path.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        with told(folder):
+            yield
+    except (SafetensorError, RuntimeError) as error:
+        # Of torch.save, whose errors have no kind of their own: "PytorchStreamWriter failed ...".
+        if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+            raise
+        what = " ".join(str(error).split())[:120]
+        raise OutputError(
+            f"cannot write {folder} ({what}): make room there, and go on with --resume."
+        ) from error
+
+
+def _claimed(partial: Path) -> Workplace:
+    """The folder in which a model is written, emptied of what a killed process left in it."""
+    workplace = Workplace(partial)
+    try:
+        workplace.claim()
+    except BusyError:
+        raise TrainingError(
+            f"another process writes its model in {partial.parent}: give another output_dir."
+        ) from None
+    except ForeignError:
+        raise TrainingError(
+            f"{partial}, where the model would be written, exists and was not made by hypserini: "
+            "move it away, or give another output_dir."
+        ) from None
+    _empty(partial)
+    return workplace
+
+
+def _entries(partial: Path) -> list[Path]:
+    return [path for path in partial.iterdir() if path.name != LOCK]
+
+
+def _empty(partial: Path) -> None:
+    for path in _entries(partial):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _remove(workplace: Workplace) -> None:
+    _empty(workplace.folder)
+    workplace.remove()

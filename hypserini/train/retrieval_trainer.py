@@ -13,7 +13,8 @@ import torch
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.utils import logging as hf_logging
 
-from hypserini.train.checkpoints import whole_files
+from hypserini.formats.output import atomic_output
+from hypserini.train.checkpoints import whole_files, writing
 from hypserini.train.report.plot import NAME as PICTURE
 from hypserini.train.report.plot import plot_history
 from hypserini.train.report.progress import Bar, Lines
@@ -138,6 +139,11 @@ class RetrievalTrainer(Trainer):
             (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle, which none reads
             (partial / "README.md").write_text(self.card(self, folder), encoding="utf-8")
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Do as the Trainer does; a full disk is told in a sentence."""
+        with writing(Path(self.args.output_dir)):
+            super()._save_checkpoint(*args, **kwargs)
+
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """Leave alone what a checkpoint lacks because another tensor of it is the same."""
         copies = self.model.get_expanded_tied_weights_keys()
@@ -153,7 +159,8 @@ class RetrievalTrainer(Trainer):
         """Write our card in place of the Trainer's."""
         if self.is_world_process_zero():
             folder = Path(self.args.output_dir)
-            (folder / "README.md").write_text(self.card(self, folder), encoding="utf-8")
+            with atomic_output(folder / "README.md") as file:
+                file.write(self.card(self, folder))
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Push what a checkpoint holds, with tokenizer and card."""
@@ -170,13 +177,13 @@ class RetrievalTrainer(Trainer):
         )
         if self.eval_dataset is not None and not (validated or self.args.load_best_model_at_end):
             self.evaluate()
-        if self.is_world_process_zero():
-            folder = Path(self.args.output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            if plot_history(self.state.log_history, folder / PICTURE):
-                logger.info("Loss and validation by step: %s", folder / PICTURE)
-        self.save_model()
-        self.save_state()
+        folder = Path(self.args.output_dir)
+        picture = folder / PICTURE
+        if self.is_world_process_zero() and plot_history(self.state.log_history, picture):
+            logger.info("Loss and validation by step: %s", picture)
+        with writing(folder):
+            self.save_model()
+            self.save_state()
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def test_reads_trec_topics(tmp_path):
     path = write(tmp_path / "topics.trec", TREC)
     assert load_topics(path).items == [
         ("301", "International Organized Crime"),
-        ("51", "Airbus Subsidies"),
+        ("051", "Airbus Subsidies"),
     ]
     assert load_topics(path, query_key="desc").texts[0] == "Identify organizations: who, where."
     described = load_topics(path, query_key="narrative").texts

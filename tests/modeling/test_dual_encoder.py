@@ -224,8 +224,8 @@ def test_older_configs_name_one_loss():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ModelError, match=r"scores vectors of 16 dimensions.* 32"):
         new_model(QNetConfig((16, 16, 1)))
-    with pytest.raises(ModelError, match=r"pooling 'max'"):
-        new_model(pooling="max")
+    with pytest.raises(ModelError, match=r"pooling 'median'"):
+        new_model(pooling="median")
     with pytest.raises(ModelError, match=r"base_config"):
         HypencoderDualEncoder(
             HypencoderConfig(

@@ -57,7 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="take the q-nets from here, as `python -m hypserini.encode` wrote them",
     )
-    parser.add_argument("--output", metavar="FILE", help="the run (default: in runs/, by name)")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="the run (default: runs/INDEX.TOPICS.txt; of topics in another folder "
+        "runs/INDEX.FOLDER.TOPICS.txt)",
+    )
     parser.add_argument(
         "--output-format",
         choices=["trec", "msmarco", "json"],
@@ -76,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-length", type=cli.positive_int, help="tokens encoded of a query (default: 32)"
     )
+    cli.add_encoding_arguments(parser, documents=False)
     cli.add_device_arguments(parser)
     add_mode_arguments(parser)
     add_stage_arguments(parser)

@@ -37,6 +37,7 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
         place=Place(
             index=args.index,
             model=args.model,
+            settings=cli.encoding_settings(args),
             encoded_queries=args.encoded_queries,
             device=args.device,
             dtype=args.dtype,
@@ -93,7 +94,7 @@ def _owners(args: argparse.Namespace, mode: str) -> list[cli.Row]:
         (
             not args.encoded_queries,
             "topics that are encoded, and --encoded-queries were",
-            "threads max_length",
+            "threads max_length pooling l2_norm query_prefix",
         ),
         (not (args.encoded_queries and args.index), "topics that are encoded", "model"),
         (args.output_format == "trec", "--output-format trec", "tag"),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
+
 if TYPE_CHECKING:
     from hypserini.search.bm25 import Bm25Options
     from hypserini.search.hybrid import HybridOptions
@@ -23,6 +25,7 @@ class Place:
     Attributes:
         index: The folder of the index, as given; None for the one that belongs to the topics.
         model: The model's name or folder; None for the one that the index was encoded with.
+        settings: How queries are encoded, beyond what index and model say.
         encoded_queries: A folder of saved q-nets, instead of encoding the topics.
         device: As `LuceneHypencoderSearcher` takes it, like the next three.
         dtype: The number format of the arithmetic.
@@ -33,6 +36,7 @@ class Place:
 
     index: str | None = None
     model: str | None = None
+    settings: EncodingSettings = AS_THE_FOLDER_SAYS
     encoded_queries: str | None = None
     device: str = "auto"
     dtype: str = "float32"

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from hypserini.errors import IndexingError, TopicsError
 from hypserini.formats.runs import write_run
 from hypserini.formats.topics import Topics, load_topics
 from hypserini.search.bm25 import Bm25
+from hypserini.search.command.default_run import default_run
 from hypserini.search.command.explanation import Explanation
 from hypserini.search.command.plan import SearchPlan
 from hypserini.search.command.prompt import answer, read_query
 from hypserini.search.command.stages import Stages
 from hypserini.search.filters import Filter, make_filter
+from hypserini.search.index_encoder import check_q_nets
 from hypserini.search.ranking import Hits
 from hypserini.search.searcher import LuceneHypencoderSearcher
 
@@ -45,8 +48,7 @@ def perform(plan: SearchPlan) -> Iterator[str]:
 def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
     """Search with all topics and write the run."""
     index = find_index(plan, topics)
-    name = Path(topics.name).name.split(".")[0]
-    output = plan.output.path or Path(f"runs/{index.name}.{name}.txt")
+    output = plan.output.path or default_run(index, topics)
     texts = dict(topics.items)
     jvm.start()  # before a file is open: a JVM that fails may end the process without a word to us
     # Opened before the model is loaded: a path that cannot be written costs no time.
@@ -61,10 +63,11 @@ def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
         started = time.perf_counter()
         hits = 0
         rankings = told.watch(search_topics(plan, searcher, topics, around, wanted))
-        for qid, ranking in around.finish(rankings, wanted):
-            writer.tag = told.tag
-            writer.write(qid, ranking, texts[qid], searcher.contents)
-            hits += len(ranking)
+        with _reporting_cut(plan, searcher):
+            for qid, ranking in around.finish(rankings, wanted):
+                writer.tag = told.tag
+                writer.write(qid, ranking, texts[qid], searcher.contents)
+                hits += len(ranking)
         seconds = time.perf_counter() - started
         yield from told.lines()
     around.report()
@@ -74,9 +77,11 @@ def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
 def find_index(plan: SearchPlan, topics: Topics | None) -> Path:
     """The index to search: the plan's, `$HYPSERINI_INDEX`, or that of the topics' collection."""
     family = defaults.COLLECTIONS.get(topics.family or "") if topics else defaults.DEMO_COLLECTION
-    named = plan.place.index or os.environ.get(defaults.INDEX_VARIABLE)
-    if named:
-        path = Path(named)
+    named = plan.place.index
+    if named is None:
+        named = os.environ.get(defaults.INDEX_VARIABLE) or None
+    if named is not None:
+        path = defaults.index_path(named)
         if not path.exists() and (defaults.index_root() / path).exists():
             return defaults.index_root() / path
         command = "python -m hypserini.index --collection COLLECTION --index " + named
@@ -101,6 +106,7 @@ def open_searcher(plan: SearchPlan, index: Path) -> LuceneHypencoderSearcher:
     searcher = LuceneHypencoderSearcher(
         index,
         plan.place.model,
+        settings=plan.place.settings,
         device=plan.place.device,
         dtype=plan.place.dtype,
         max_length=plan.place.max_length,
@@ -143,13 +149,7 @@ def search_encoded(
     folder = plan.place.encoded_queries
     assert folder is not None
     saved = SavedQNets(folder)
-    fingerprint = saved.metadata.get("fingerprint")
-    if searcher.metadata and fingerprint and fingerprint != searcher.metadata.fingerprint:
-        raise IndexingError(
-            f"the q-nets in {folder} were made by {saved.metadata.get('model')} and "
-            f"the index {searcher.index.path} by {searcher.metadata.model}: "
-            "encode the topics with the model of the index."
-        )
+    check_q_nets(saved.metadata, folder, searcher.index, searcher.metadata)
     for start in range(0, len(qids), plan.place.batch_size):
         batch = qids[start : start + plan.place.batch_size]
         q_nets = saved.load(batch)
@@ -166,7 +166,8 @@ def ask(plan: SearchPlan, query: str) -> Iterator[str]:
         found = searcher.stream_search(
             topics.texts, topics.qids, plan.hits, filter=wanted, **around.search_options
         )
-        [(_, hits)] = around.finish(found, wanted)
+        with _reporting_cut(plan, searcher):
+            [(_, hits)] = around.finish(found, wanted)
         for rank, hit in enumerate(hits, start=1):
             document = searcher.doc(hit.docid)
             text = " ".join((document.contents() or "").split()) if document else ""
@@ -181,4 +182,16 @@ def converse(plan: SearchPlan) -> Iterator[str]:
         yield f"{index}: {searcher.num_docs:,} documents. An empty line ends."
         while query := read_query():
             width = shutil.get_terminal_size().columns
-            yield "\n".join(answer(searcher, bm25, query, plan.hits, width, wanted))
+            with _reporting_cut(plan, searcher):
+                lines = answer(searcher, bm25, query, plan.hits, width, wanted)
+            yield "\n".join(lines)
+
+
+@contextmanager
+def _reporting_cut(plan: SearchPlan, searcher: LuceneHypencoderSearcher) -> Iterator[None]:
+    """Tell at the end how many queries were longer than the model, or the user, lets them be."""
+    encoder = None if plan.place.encoded_queries else searcher.encoder
+    before = encoder.truncated if encoder else 0
+    yield
+    if encoder:
+        encoder.report_cut(encoder.truncated - before)

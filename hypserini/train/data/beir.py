@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hypserini.errors import TrainingError
 from hypserini.formats.beir import beir_file
-from hypserini.formats.qrels import read_qrels
-from hypserini.formats.runs import read_lines
+from hypserini.formats.qrels import read_judgements, read_qrels
+from hypserini.formats.values import Malformed
 from hypserini.train.data.examples import Example, Item
 from hypserini.train.data.selection import Selection
 from hypserini.train.data.text_store import TextStore, key_of
@@ -44,7 +44,7 @@ class BeirFolder:
         try:
             negatives = [Item("", None, "negative")] * selection.negatives
             selection.check([Item("", None, "positive"), *negatives])
-        except TrainingError as error:
+        except Malformed as error:
             raise TrainingError(
                 f"{qrels} gives one positive an example, and no scores: {error}"
             ) from error
@@ -84,11 +84,10 @@ class BeirFolder:
 
     def _dangling(self, qrels: Path) -> TrainingError:
         """What is wrong with the first judgement of an id that has no text."""
-        for line, text in read_lines(qrels, "qrels file"):
-            fields = text.removeprefix("\ufeff").split()
-            if not fields or fields[0] == "query-id" or int(fields[-1]) <= 0:
+        for line, qid, docid, grade in read_judgements(qrels):
+            if grade <= 0:
                 continue
-            for store, identity in ((self.queries, fields[0]), (self.corpus, fields[-2])):
+            for store, identity in ((self.queries, qid), (self.corpus, docid)):
                 if store.find([key_of(identity)])[0] < 0:
                     return TrainingError(
                         f"{qrels}, line {line}: {store.path} has no id {identity!r}: mend it, or "

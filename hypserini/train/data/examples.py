@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hypserini.errors import TrainingError
-from hypserini.formats.documents import clean
-from hypserini.formats.output import open_text
-from hypserini.train.data.lines import parse_json
+from hypserini.errors import TrainingError, shown
+from hypserini.formats.reading import read_lines
+from hypserini.formats.values import Malformed, clean, parse_json
+from hypserini.train.data.lines import WHAT
 
 WholeExample = dict[str, Any]
 """An example as it stands, every field kept."""
@@ -49,12 +47,12 @@ def parse_example(value: Any, label_key: str | None) -> Example:
         label_key: the field of an item that holds its score; None: scores are not read.
 
     Raises:
-        TrainingError: a field is missing or of the wrong type; names it, but not the place.
+        Malformed: a field is missing or of the wrong type; names it, but not the place.
     """
     check_example(value)
     query, items = value["query"], value["items"]
     if not query["content"].strip():
-        raise TrainingError("query.content is empty.")
+        raise Malformed("query.content is empty.")
     made = tuple(_item(number, item, label_key) for number, item in enumerate(items))
     return Example(clean(query["content"]), made)
 
@@ -63,11 +61,9 @@ def _item(number: int, item: Any, label_key: str | None) -> Item:
     score = None if label_key is None else item.get(label_key)
     if score is not None:
         if isinstance(score, bool) or not isinstance(score, int | float):
-            raise TrainingError(f"items[{number}].{label_key} is no number: {_short(score)}.")
+            raise Malformed(f"items[{number}].{label_key} is no number: {shown(score)}.")
         if not -_LARGEST < score < _LARGEST:
-            raise TrainingError(
-                f"items[{number}].{label_key} is {_short(score)}, not a finite number."
-            )
+            raise Malformed(f"items[{number}].{label_key} is {shown(score)}, not a finite number.")
         score = float(score)
     return Item(clean(item["content"]), score, item.get("type"))
 
@@ -80,14 +76,14 @@ def check_example(value: Any) -> WholeExample:
     """Check contents, ids and types; not scores, for they may be what is to be replaced.
 
     Raises:
-        TrainingError: a field is missing or of the wrong type; names it, but not the place.
+        Malformed: a field is missing or of the wrong type; names it, but not the place.
     """
     if not isinstance(value, dict):
-        raise TrainingError("not a JSON object with query and items.")
+        raise Malformed("not a JSON object with query and items.")
     _check_text(value.get("query"), "query")
     items = value.get("items")
     if not isinstance(items, list) or not items:
-        raise TrainingError("items is missing or empty: give at least a positive.")
+        raise Malformed("items is missing or empty: give at least a positive.")
     for number, item in enumerate(items):
         _check_text(item, f"items[{number}]")
     return value
@@ -99,56 +95,42 @@ def read_examples(path: str | Path) -> Iterator[tuple[int, WholeExample]]:
     Raises:
         TrainingError: the file is missing, damaged, empty or malformed; names line and field.
     """
-    line = 0
     empty = True
-    try:
-        with open_text(path) as file:
-            for line, text in enumerate(file, 1):
-                if text.strip():
-                    empty = False
-                    yield line, _read_line(text, f"{path}, line {line}")
-    except UnicodeDecodeError as error:
-        raise TrainingError(f"{path}, after line {line}: not UTF-8 text: convert it.") from error
-    except (BadGzipFile, EOFError, zlib.error) as error:
-        raise TrainingError(f"{path} is a damaged gzip file ({error}): make it again.") from error
-    except OSError as error:
-        raise TrainingError(
-            f"the training data {path} cannot be read ({error.strerror or error}): "
-            "give a file of JSON lines."
-        ) from error
+    for line, text in read_lines(path, TrainingError, WHAT):
+        try:
+            example = check_example(parse_json(text))
+        except Malformed as error:
+            raise TrainingError(f"{path}, line {line}: {error}") from error
+        empty = False
+        yield line, example
     if empty:
-        raise TrainingError(f"the training data {path} is empty: give a file of JSON lines.")
+        raise TrainingError(f"the {WHAT} {path} is empty: give a file of JSON lines.")
 
 
 def format_example(example: WholeExample) -> str:
-    """The example as a line; halves of surrogate pairs, which UTF-8 cannot hold, are replaced."""
-    return clean(json.dumps(example, ensure_ascii=False)) + "\n"
+    """The example as a line; halves of surrogate pairs, which UTF-8 cannot hold, are replaced.
 
-
-def _read_line(text: str, where: str) -> WholeExample:
+    Raises:
+        TrainingError: it is nested too deeply to be written.
+    """
     try:
-        return check_example(parse_json(text.encode()))
-    except TrainingError as error:
-        raise TrainingError(f"{where}: {error}") from error
+        return clean(json.dumps(example, ensure_ascii=False)) + "\n"
+    except RecursionError as error:
+        raise TrainingError("an example is nested too deeply to be written again.") from error
 
 
 def _check_text(value: Any, name: str) -> None:
     if not isinstance(value, dict) or not isinstance(value.get("content"), str):
-        raise TrainingError(_without_content(name, value))
+        raise Malformed(_without_content(name, value))
     identity = value.get("id")
     if isinstance(identity, bool) or not isinstance(identity, str | int | None):
-        raise TrainingError(f"{name}.id is neither text nor a whole number: {_short(identity)}.")
+        raise Malformed(f"{name}.id is neither text nor a whole number: {shown(identity)}.")
     kind = value.get("type")
     if kind is not None and not isinstance(kind, str):
-        raise TrainingError(f"{name}.type is no text: {_short(kind)}.")
+        raise Malformed(f"{name}.type is no text: {shown(kind)}.")
 
 
 def _without_content(field: str, value: Any) -> str:
     if isinstance(value, dict) and "tokenized_content" in value and "content" not in value:
         return f"{field}.content is missing: texts are tokenized here, so give them as they were."
     return f"{field}.content is missing or no text."
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -7,7 +7,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from hypserini.errors import TrainingError
+from hypserini.errors import TrainingError, named
+from hypserini.formats.values import Malformed
 from hypserini.train.data.examples import Example, parse_example
 from hypserini.train.data.lines import Checking
 from hypserini.train.data.selection import Selection
@@ -41,7 +42,7 @@ class HubRows:
         if missing := [column for column in _COLUMNS if column not in rows.column_names]:
             raise TrainingError(
                 f"the data set {self.name} has no column {missing[0]} (its columns are "
-                f"{', '.join(rows.column_names)}): see the format in the documentation."
+                f"{named(rows.column_names)}): see the format in the documentation."
             )
         self._rows = rows.select_columns(_COLUMNS)
         self._check(selection)
@@ -62,7 +63,7 @@ class HubRows:
                 for row in table.to_pylist():
                     try:
                         selection.check(self._parse(row).items)
-                    except TrainingError as error:
+                    except Malformed as error:
                         raise TrainingError(
                             f"the data set {self.name}, row {number}: {error}"
                         ) from error

@@ -13,8 +13,9 @@ from itertools import accumulate
 from pathlib import Path
 
 from hypserini.errors import TrainingError
+from hypserini.formats.values import Malformed, parse_json
 from hypserini.train.data.examples import Example, parse_example
-from hypserini.train.data.lines import Checking, LineFile, parse_json
+from hypserini.train.data.lines import Checking, LineFile
 from hypserini.train.data.selection import Selection
 
 
@@ -56,7 +57,7 @@ class JsonLines:
             for number, line in file.scan():
                 try:
                     selection.check(self._parse(line).items)
-                except TrainingError as error:
+                except Malformed as error:
                     raise TrainingError(f"{file.path}, line {number}: {error}") from error
             checking.count = len(file)
 

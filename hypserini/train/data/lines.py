@@ -5,14 +5,10 @@ They are checked whole before training; `Checking` says so.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 import logging
 import os
-import shutil
 import time
-import zlib
 from array import array
 from collections.abc import Iterator
 from io import FileIO
@@ -23,9 +19,12 @@ from typing import IO, Any
 
 from hypserini.errors import OutputError, TrainingError
 from hypserini.formats.output import atomic_output
+from hypserini.formats.reading import bounded_lines, is_packed, read_chunks, reading
 from hypserini.jvm.jar import cache_folder
 
 logger = logging.getLogger(__name__)
+
+WHAT = "training data file"
 
 
 class LineFile:
@@ -62,22 +61,20 @@ class LineFile:
             The line's number in the file, from 1, and the line with its line break.
 
         Raises:
-            TrainingError: the file cannot be read, or holds no line but blank ones.
+            TrainingError: the file cannot be read, holds no line but blank ones, or one that is
+                too long.
         """
         self._count, self._starts = 0, array("q")
-        try:
-            with open(self._plain, "rb") as file:
-                self._checked = _state(file)
-                start = 0
-                for number, line in enumerate(file, 1):
-                    if not line.isspace():
-                        if self._count % self.every == 0:
-                            self._starts.append(start)
-                        self._count += 1
-                        yield number, line
-                    start += len(line)
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
+        with reading(self.path, TrainingError, WHAT), open(self._plain, "rb") as file:
+            self._checked = _state(file)
+            start = 0
+            for number, line in bounded_lines(file, self.path, TrainingError):
+                if not line.isspace():
+                    if self._count % self.every == 0:
+                        self._starts.append(start)
+                    self._count += 1
+                    yield number, line
+                start += len(line)
         if not self._count:
             raise TrainingError(f"{self.path} is empty.")
         self._starts.append(start)
@@ -99,7 +96,7 @@ class LineFile:
         return next(islice(numbers, position, None))
 
     def _read(self, start: int, end: int) -> bytes:
-        try:
+        with reading(self.path, TrainingError, WHAT):
             # A forked process would share the place in the file with its parent.
             if self._file is None or self._owner != os.getpid():
                 self._file = open(self._plain, "rb", buffering=0)  # noqa: SIM115
@@ -110,33 +107,12 @@ class LineFile:
                 )
             self._file.seek(start)
             return self._file.read(end - start)
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
 
 
 def _state(file: IO[bytes] | FileIO) -> tuple[int, int]:
     """What tells that a file was changed."""
     stat = os.fstat(file.fileno())
     return stat.st_size, stat.st_mtime_ns
-
-
-def parse_json(line: bytes) -> Any:
-    """Read a line of JSON; a TrainingError says what is wrong with it, but not the place."""
-    try:
-        return json.loads(line)
-    except UnicodeDecodeError as error:
-        raise not_utf8(error) from error
-    except json.JSONDecodeError as error:
-        what = error.msg.removesuffix(" at").removesuffix(" starting")
-        raise TrainingError(f"not JSON ({what} at column {error.colno}).") from error
-    except (ValueError, RecursionError) as error:
-        raise TrainingError(f"not JSON ({error}).") from error
-
-
-def not_utf8(error: UnicodeDecodeError) -> TrainingError:
-    """What to raise for a line that cannot be decoded."""
-    byte = error.object[error.start]
-    return TrainingError(f"not UTF-8 (byte {byte:#04x}): convert the file to UTF-8.")
 
 
 def unpacked(path: Path) -> Path:
@@ -148,39 +124,26 @@ def unpacked(path: Path) -> Path:
     Raises:
         TrainingError: the file is missing or damaged, or cannot be unpacked.
     """
-    if path.suffix != ".gz":
+    if not is_packed(path):
         return path
-    try:
+    with reading(path, TrainingError, WHAT):
         stat = path.stat()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    key = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()
+    key = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode(errors="surrogateescape")
     digest = hashlib.blake2b(key, digest_size=8).hexdigest()
     place = cache_folder() / "training" / f"{digest}-{path.stem}"
     if place.is_file():
         return place
     logger.info("Unpacking %s into %s.", path, place)
     try:
-        with gzip.open(path, "rb") as packed, atomic_output(place, "wb") as plain:
-            shutil.copyfileobj(packed, plain, 1 << 20)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise TrainingError(
-            f"{path} is a damaged gzip file ({error}): obtain or make it again."
-        ) from error
+        with atomic_output(place, "wb") as plain:
+            for chunk in read_chunks(path, TrainingError, WHAT):
+                plain.write(chunk)
     except (OSError, OutputError) as error:
-        if isinstance(error, OSError) and error.filename == str(path):
-            raise _unreadable(path, error) from error
         raise TrainingError(
             f"{path} cannot be unpacked into {place.parent} ({error}): set HYPSERINI_CACHE to a "
             "folder with room, or unpack it yourself."
         ) from error
     return place
-
-
-def _unreadable(path: Path, error: OSError) -> TrainingError:
-    return TrainingError(
-        f"the training data {path} cannot be read ({error.strerror or error}): mend data_config."
-    )
 
 
 # A check that takes no longer is not announced.

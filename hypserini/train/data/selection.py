@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypserini.errors import TrainingError
+from hypserini.formats.values import Malformed
 from hypserini.train.data.examples import Example, Item
 from hypserini.train.data.section import DataSection
 
@@ -48,25 +48,25 @@ class Selection:
         """Check that so many can be drawn.
 
         Raises:
-            TrainingError: a score is missing, or positives or negatives are too few.
+            Malformed: a score is missing, or positives or negatives are too few.
         """
         if self.scores:
             for number, item in enumerate(items):
                 if item.score is None:
                     what = "the positive filter" if self._by_score() else "the loss"
-                    raise TrainingError(f"items[{number}] has no score, which {what} needs.")
+                    raise Malformed(f"items[{number}] has no score, which {what} needs.")
         positives, negatives = self._split(items)
         if not positives:
             wanted = f"a score above {self.threshold:g}"
             if self.positive_filter == "type":
                 wanted = f'the type "{self.positive_type}"'
-            raise TrainingError(f"no positive: no item has {wanted}.")
+            raise Malformed(f"no positive: no item has {wanted}.")
         for name, found, needed in (
             ("positive", len(positives), self.positives),
             ("negative", len(negatives), self.negatives),
         ):
             if found < needed:
-                raise TrainingError(
+                raise Malformed(
                     f"items holds {found} {name}{'s' * (found != 1)}, but "
                     f"num_{name}s_to_sample is {needed}."
                 )

@@ -12,9 +12,10 @@ from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
-from hypserini.errors import TrainingError
+from hypserini.errors import TrainingError, shown
+from hypserini.formats.values import Malformed, decode, parse_number
 from hypserini.train.data.examples import Example, Item
-from hypserini.train.data.lines import Checking, LineFile, not_utf8
+from hypserini.train.data.lines import Checking, LineFile
 from hypserini.train.data.selection import Selection
 from hypserini.train.data.text_store import TextStore, key_of
 
@@ -66,7 +67,7 @@ class Triples:
 
     def read(self, position: int, rng: random.Random) -> Example:
         """The example of a line, its positive first."""
-        parts = self._file.line(position).decode().split()
+        parts = decode(self._file.line(position)).split()
         query = self.queries.find([key_of(parts[self._query])])[0]
         documents = self.collection.find([key_of(parts[n]) for n in self._documents])
         scores: list[float | None] = [float(parts[n]) for n in self._scores]
@@ -96,16 +97,16 @@ class Triples:
         with Checking(path, "each line's ids and scores") as checking:
             for number, line in self._file.scan():
                 try:
-                    parts = line.decode().split()
-                except UnicodeDecodeError as error:
-                    raise TrainingError(f"{path}, line {number}: {not_utf8(error)}") from error
-                if len(parts) != width:
-                    raise TrainingError(
-                        f"{path}, line {number}: {len(parts)} columns, where {width} are expected "
-                        f"({', '.join(self._columns)}): {' '.join(parts)[:60]}."
-                    )
-                for column in self._scores:
-                    self._check_score(parts[column], column, number)
+                    parts = decode(line).split()
+                    if len(parts) != width:
+                        raise Malformed(
+                            f"{len(parts)} columns, where {width} are expected "
+                            f"({', '.join(self._columns)}): {shown(' '.join(parts))}."
+                        )
+                    for column in self._scores:
+                        self._check_score(parts[column], column)
+                except Malformed as error:
+                    raise TrainingError(f"{path}, line {number}: {error}") from error
                 keys.extend(key_of(parts[column]) for column in ids)
                 numbers.append(number)
                 if len(numbers) == _BATCH:
@@ -118,19 +119,17 @@ class Triples:
         items = [Item("", score, "positive"), *[Item("", score, "negative")] * (several - 1)]
         try:
             selection.check(items)
-        except TrainingError as error:
+        except Malformed as error:
             raise TrainingError(f"{path}, line 1 and all others: {error}") from error
 
-    def _check_score(self, text: str, column: int, number: int) -> None:
+    def _check_score(self, text: str, column: int) -> None:
+        what = f"column {column + 1}, {self._columns[column]},"
         try:
-            finite = math.isfinite(float(text))
-        except ValueError:
+            finite = math.isfinite(parse_number(what, text))
+        except Malformed:
             finite = False
         if not finite:
-            raise TrainingError(
-                f"{self._file.path}, line {number}: column {column + 1}, {self._columns[column]}, "
-                f"is no finite number: {text[:40]}."
-            )
+            raise Malformed(f"{what} is no finite number: {shown(text)}.")
 
     def _look_up(self, keys: array[int], numbers: array[int]) -> None:
         """Check that there are texts of all ids, `keys` [lines * (1 + documents)]."""
@@ -146,7 +145,7 @@ class Triples:
             raise TrainingError(
                 f"{self._file.path}, line {numbers[at]}: column {column + 1}, "
                 f"{self._columns[column]}: {store.path} has no id "
-                f"{line.decode().split()[column][:60]!r} (columns in another order are named as "
+                f"{shown(decode(line).split()[column])} (columns in another order are named as "
                 "triples_columns)."
             )
 

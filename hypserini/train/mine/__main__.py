@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import IO, TYPE_CHECKING
 
-from hypserini import cli, jvm
+from hypserini import cli, defaults, jvm
 from hypserini.errors import TrainingError
 from hypserini.formats.output import atomic_output
 from hypserini.search.command import flags
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> None:
         from hypserini.train.mine.hard_negatives import AT_ONCE, Miner
 
         finder = open_finder(
-            args.index,
+            defaults.index_path(args.index),
             args.mode,
             model=args.model,
             bm25=Bm25Options(args.k1, args.b),

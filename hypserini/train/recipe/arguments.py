@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from hypserini.errors import TrainingError
+from hypserini.errors import TrainingError, shorten
 from hypserini.train.recipe.config import TrainerSection, check_keys
 from hypserini.train.recipe.numbers import ARGUMENTS, COUNT, FACTOR, VALIDATION, checked_numbers
 
@@ -55,8 +55,8 @@ def training_arguments(section: TrainerSection, source: str, *, has_losses: bool
     values["logging_nan_inf_filter"] = False
     try:
         arguments = TrainingArguments(**values)
-    except (ValueError, TypeError, ImportError) as error:
-        message = " ".join(str(error).split())
+    except Exception as error:  # whatever transformers comes across when a value is of no use
+        message = shorten(" ".join(str(error).split()), 300)
         raise TrainingError(f"{source}, hf_trainer_config: {message}") from error
     if arguments.n_gpu > 1:
         logger.info("One of %d GPUs is used: start with torchrun to use all.", arguments.n_gpu)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
-from hypserini.errors import TrainingError
+from hypserini.errors import TrainingError, shorten, shown
+from hypserini.formats.reading import read_text
+from hypserini.formats.values import Malformed
 from hypserini.train.data.section import DataSection
+from hypserini.train.recipe.types import describe, fits
+from hypserini.train.recipe.yaml_text import LARGEST, parse_yaml
 
 
 @dataclass(slots=True)
@@ -40,8 +45,8 @@ class ModelSection:
     query_encoder_kwargs: dict[str, Any] = field(default_factory=dict)
     passage_encoder_kwargs: dict[str, Any] = field(default_factory=dict)
     shared_encoder: bool = True
-    loss_type: Any = "cross_entropy"
-    loss_kwargs: Any = None
+    loss_type: str | list[str] = "cross_entropy"
+    loss_kwargs: dict[str, Any] | list[dict[str, Any] | None] | None = None
 
 
 @dataclass(slots=True)
@@ -110,7 +115,11 @@ class TrainingConfig:
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 """The folder of the configurations that come along."""
 
-_SECTIONS = {
+_AT_LEAST_1 = ("max_queries", "max_documents", "batch_size", "early_stopping_patience")
+
+_Section = TypeVar("_Section")
+
+_SECTIONS: dict[str, type] = {
     "model_config": ModelSection,
     "data_config": DataSection,
     "trainer_config": TrainerSection,
@@ -127,27 +136,29 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainingConf
     Raises:
         TrainingError: the file is missing, is no YAML, or holds a key that does not exist.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise TrainingError("training needs PyYAML: pip install 'hypserini[train]'.") from error
     bundled = CONFIGS / f"{path}.yaml"
-    file = bundled if bundled.is_file() and not Path(path).exists() else Path(path)
-    try:
-        value = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for override in overrides:
-            keys, _, text = override.partition("=")
-            _set(value, keys.split("."), yaml.safe_load(text))
-    except OSError as error:
+    file = bundled if os.path.isfile(bundled) and not os.path.exists(path) else Path(path)
+    if not os.path.exists(file):
         names = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
         raise TrainingError(
-            f"{path} cannot be read ({error.strerror}); the configurations that come along are "
+            f"{path} cannot be read, for it does not exist; the configurations that come along are "
             f"{names}."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise TrainingError(f"{path} is no YAML: it is no text in UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise TrainingError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
+        )
+    text = read_text(file, TrainingError, "configuration", LARGEST)
+    try:
+        value = parse_yaml(text)
+    except Malformed as error:
+        raise TrainingError(f"{path} is {error}") from error
+    for override in overrides:
+        keys, equals, text = override.partition("=")
+        if not equals:
+            raise TrainingError(f"--set {shown(override)}: give section.key=value.")
+        try:
+            new = parse_yaml(text)
+        except Malformed as error:
+            raise TrainingError(f"--set {shown(keys)}: {shown(text)} is {error}") from error
+        value = {} if value is None else value
+        _set(value, keys.split("."), new)
     return parse_config(value, str(path))
 
 
@@ -178,19 +189,29 @@ def parse_config(value: Any, source: str = "the configuration") -> TrainingConfi
         given = value.get(name) or {}
         if not isinstance(given, dict):
             raise TrainingError(f"{source}: {name} is no mapping.")
-        check_keys(given, [f.name for f in fields(section)], f"{source}, {name}")
-        sections[name] = section(**given)
-    validation = sections["trainer_config"].validation
-    if validation is not None:
-        where = f"{source}, trainer_config, validation"
-        if not isinstance(validation, dict):
-            raise TrainingError(f"{where}: is no mapping.")
-        check_keys(validation, [f.name for f in fields(ValidationSection)], where)
-        sections["trainer_config"].validation = ValidationSection(**validation)
+        if given.get("validation") is not None:
+            where = f"{source}, {name}, validation"
+            if not isinstance(given["validation"], dict):
+                raise TrainingError(f"{where}: is no mapping.")
+            made = _section(ValidationSection, given["validation"], where)
+            given = {**given, "validation": made}
+        sections[name] = _section(section, given, f"{source}, {name}")
     config = TrainingConfig(**sections, source=source, given=value)
     config.data_config.check(source)
     _check_positives(config)
     return config
+
+
+def _section(section: type[_Section], given: dict[str, Any], where: str) -> _Section:
+    """Make a section of what is given, each value of the type that it must have."""
+    check_keys(given, [f.name for f in fields(section)], where)  # type: ignore[arg-type]
+    hints = get_type_hints(section)
+    for key, value in given.items():
+        if not fits(value, hints[key]):
+            raise TrainingError(f"{where}: {key} is {shown(value)}: give {describe(hints[key])}.")
+        if key in _AT_LEAST_1 and value is not None and value < 1:
+            raise TrainingError(f"{where}: {key} is {shown(value)}: give at least 1.")
+    return section(**given)
 
 
 def _check_positives(config: TrainingConfig) -> None:
@@ -198,7 +219,7 @@ def _check_positives(config: TrainingConfig) -> None:
     names, kwargs = config.model_config.loss_type, config.model_config.loss_kwargs
     names = [names] if isinstance(names, str) else list(names)
     kwargs = kwargs if isinstance(kwargs, list) else [kwargs]
-    options = dict(zip(names, kwargs, strict=False)).get("cross_entropy") or {}
+    options: dict[str, Any] = dict(zip(names, kwargs, strict=False)).get("cross_entropy") or {}
     several = config.data_config.num_positives_to_sample > 1
     if several and "cross_entropy" in names and not options.get("only_use_first_item"):
         raise TrainingError(
@@ -211,6 +232,6 @@ def check_keys(given: dict[str, Any], known: Sequence[str], where: str) -> None:
     """Raise a TrainingError for the first key that is unknown, with the nearest known one."""
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
+            near = difflib.get_close_matches(shorten(key), known, 1) if isinstance(key, str) else []
             hint = f": did you mean {near[0]}?" if near else f": known are {', '.join(known)}."
-            raise TrainingError(f"{where}: there is no key {key!r}{hint}")
+            raise TrainingError(f"{where}: there is no key {shown(key)}{hint}")

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from hypserini.errors import ModelError
 from hypserini.modeling.checkpoints import Checkpoint
-from hypserini.modeling.dual_encoder import positions_of
 from hypserini.modeling.lengths import check_length
 from hypserini.modeling.loading import DTYPES, choose_device
+from hypserini.modeling.positions import positions_of
+from hypserini.modeling.quiet import quietly
 
 MAX_LENGTH = 512
 
@@ -59,7 +58,7 @@ class CrossEncoder:
     ) -> None:
         self.name = os.fspath(name_or_path)
         target = choose_device(device)
-        with _quietly():
+        with quietly():
             self._model, self._tokenizer = _load(Checkpoint(name_or_path))
         config = self._model.config
         if config.num_labels == 2 and not 0 <= positive_label < 2:
@@ -69,7 +68,7 @@ class CrossEncoder:
         self.fingerprint = _fingerprint(self._model)
         self._model.to(device=target, dtype=DTYPES[dtype]).eval()
         self._accepted = set(inspect.signature(self._model.forward).parameters)
-        readable = min(positions_of(config), self._tokenizer.model_max_length)
+        readable = min(positions_of(self._model), self._tokenizer.model_max_length)
         length = min(max_length or MAX_LENGTH, readable)
         self.max_length = check_length(self._tokenizer, length, pair=True)
         self.batch_size = batch_size
@@ -164,18 +163,3 @@ def _fingerprint(model: torch.nn.Module) -> str:
         digest.update(name.encode())
         digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep transformers from reporting what it loads: what matters is raised."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()

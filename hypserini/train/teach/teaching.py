@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -14,8 +13,16 @@ from typing import IO, Any
 
 import numpy as np
 
-from hypserini.errors import HypseriniError, TrainingError
-from hypserini.formats.output import check_writable
+from hypserini.errors import HypseriniError, OutputError, TrainingError
+from hypserini.formats.output import (
+    atomic_output,
+    cannot_write,
+    check_writable,
+    destination,
+    is_stream,
+    told,
+)
+from hypserini.formats.workplace import BusyError, ForeignError, Workplace
 from hypserini.train.data.examples import WholeExample, format_example, read_examples
 from hypserini.train.teach.cross_encoder import CrossEncoder
 
@@ -23,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 BATCHES_A_CHUNK = 32
 """Batches of pairs that are sorted by length and written together."""
+
+LINES = "lines.jsonl"
 
 Chunk = list[tuple[int, WholeExample]]
 
@@ -59,7 +68,7 @@ class Teaching:
         """Examples that an earlier run had scored."""
         self.examples = 0
         self._source = Path(source)
-        self._output = check_writable(output)
+        self._output = output
         self._teacher = teacher
         status = self._source.stat()
         self._settings = {
@@ -71,9 +80,9 @@ class Teaching:
             "batch-size": teacher.batch_size,
             **settings,
         }
-        self._building = building_of(output)
-        self._lines = self._building / "lines.jsonl"
-        self._noted = self._building / "settings.json"
+        self._workplace = Workplace(building_of(output))
+        self._building = self._workplace.folder
+        self._lines = self._building / LINES
 
     def run(self, resume: bool = False) -> Iterator[int]:
         """Score all; hands out how many examples each step completed.
@@ -86,13 +95,16 @@ class Teaching:
                 the run to be resumed was another one.
         """
         chunks = self._chunks()
-        if resume and self._building.exists():
-            self._check_settings()
-        else:
-            self._building.mkdir()
-            self._noted.write_text(json.dumps(self._settings), encoding="utf-8")
+        _claim(self._workplace, resume)
         try:
-            with open(self._lines, "a+b") as file:
+            if self._lines.exists():
+                self._check_settings()
+            self._workplace.note(**self._settings)
+        except BaseException:
+            self._workplace.release()
+            raise
+        try:
+            with told(self._output), open(self._lines, "a+b") as file:
                 chunks = self._skip(chunks, file)
                 if self.resumed:
                     yield self.resumed
@@ -101,17 +113,20 @@ class Teaching:
                     file.flush()
                     self.examples += len(chunk)
                     yield len(chunk)
+            self._finish()
         except BaseException as error:
-            # With what mends an error of ours, the scores would not be the same.
-            if isinstance(error, HypseriniError) or not self.examples:
-                shutil.rmtree(self._building)
+            # With what mends an error of ours, the scores would not be the same; a full disk aside.
+            ours = isinstance(error, HypseriniError) and not isinstance(error, OutputError)
+            if ours or not self.examples:
+                self._remove()
             else:
                 logger.warning(
                     "%s: %s examples are scored: go on with --resume",
                     *(self._building, f"{self.examples:,}"),
                 )
             raise
-        self._finish()
+        finally:
+            self._workplace.release()
 
     def _chunks(self) -> Iterator[Chunk]:
         size = BATCHES_A_CHUNK * self._teacher.batch_size
@@ -127,10 +142,7 @@ class Teaching:
             yield chunk
 
     def _check_settings(self) -> None:
-        try:
-            noted = json.loads(self._noted.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            noted = {}
+        noted = self._workplace.notes
         for name, value in self._settings.items():
             if noted.get(name) != value:
                 raise TrainingError(
@@ -186,32 +198,57 @@ class Teaching:
 
     def _finish(self) -> None:
         """Put the lines in their place."""
-        if self._output.name.endswith(".gz"):
-            packed = self._building / "lines.jsonl.gz"
-            with open(self._lines, "rb") as lines, gzip.open(packed, "wb") as file:
-                shutil.copyfileobj(lines, file)
-            os.replace(packed, self._output)
-        else:
-            os.replace(self._lines, self._output)
-        shutil.rmtree(self._building)
+        with open(self._lines, encoding="utf-8") as lines, atomic_output(self._output) as file:
+            shutil.copyfileobj(lines, file, 1 << 20)
+        self._remove()
+
+    def _remove(self) -> None:
+        self._lines.unlink(missing_ok=True)
+        self._workplace.remove()
 
 
 def building_of(output: str | Path) -> Path:
     """The folder where the scored lines gather until all are there."""
-    path = Path(output)
+    if is_stream(output):  # nothing can be put beside a device, and nothing resumed
+        return Path(tempfile.gettempdir()) / f"hypserini-teach-{os.getpid()}.building"
+    path = destination(output)
     return path.with_name(path.name + ".building")
 
 
 def check_building(output: str | Path, resume: bool) -> None:
-    """Refuse to write over an interrupted run, before anything is loaded.
+    """Refuse to write over an interrupted run, or beside another, before anything is loaded.
 
     Raises:
-        TrainingError: There is one, and it is not to be resumed.
+        TrainingError: There is one, and it is not to be resumed; or another process is at it.
         OutputError: The output cannot be written.
     """
     check_writable(output)
-    building = building_of(output)
-    if building.exists() and not resume:
+    workplace = Workplace(building_of(output))
+    if workplace.folder.exists():
+        _claim(workplace, resume)
+        if (workplace.folder / LINES).exists():
+            workplace.release()
+        else:
+            workplace.remove()
+
+
+def _claim(workplace: Workplace, resume: bool) -> None:
+    folder = workplace.folder
+    try:
+        workplace.claim()
+    except BusyError:
         raise TrainingError(
-            f"an interrupted run lies in {building}: give --resume to go on with it, or remove it."
+            f"another process gathers its scores in {folder}: wait until it has ended."
+        ) from None
+    except ForeignError:
+        raise TrainingError(
+            f"{folder}, where the scores would gather, exists and was not made by hypserini: move "
+            "it away, or choose another --output."
+        ) from None
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    if (folder / LINES).exists() and not resume:
+        workplace.release()
+        raise TrainingError(
+            f"an interrupted run lies in {folder}: give --resume to go on with it, or remove it."
         )

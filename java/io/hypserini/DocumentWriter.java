@@ -9,10 +9,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import org.apache.lucene.index.ConcurrentMergeScheduler;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.IndexWriter;
@@ -29,8 +25,8 @@ import org.apache.lucene.util.BytesRef;
  * Writes an index, a block of documents a call.
  *
  * <p>Invariants: the index on disk is always the last commit; no commit ever holds two live
- * documents of one docid. After a failed {@link #add} nothing can be committed any more, for part of
- * the block may have been added: {@link #rollback} is what is left.
+ * documents of one docid. After a failed {@link #add} or {@link #commit} nothing can be committed any
+ * more, for part of the block may have been added: {@link #rollback} is what is left.
  *
  * <p>Not for use by several threads at once; with {@code threads} above 1 it adds the documents of a
  * block in parallel itself.
@@ -47,7 +43,7 @@ public final class DocumentWriter implements Closeable {
   private final SharedBuffer vectors;
   private final boolean termVectors;
   private final DocumentFields[] fields; // null until the similarity is known
-  private final ExecutorService workers;
+  private final Workers workers; // null where one thread adds
   private final IntervalDocids docids = new IntervalDocids();
   private boolean changed; // since the last commit
   private boolean failed;
@@ -91,7 +87,7 @@ public final class DocumentWriter implements Closeable {
     this.vectors = new SharedBuffer(4L * rows * dimension);
     this.termVectors = termVectors;
     this.fields = new DocumentFields[threads];
-    this.workers = threads == 1 ? null : Executors.newFixedThreadPool(threads, this::worker);
+    this.workers = threads == 1 ? null : new Workers(threads, "hypserini-indexing");
   }
 
   private static IndexWriterConfig settings(
@@ -109,12 +105,6 @@ public final class DocumentWriter implements Closeable {
     merges.setNoCFSRatio(0);
     config.setMergePolicy(merges);
     return config;
-  }
-
-  private Thread worker(Runnable task) {
-    Thread thread = new Thread(task, "hypserini-indexing");
-    thread.setDaemon(true);
-    return thread;
   }
 
   /** The similarity to write with, or null; refuses documents that the index could not hold. */
@@ -162,7 +152,13 @@ public final class DocumentWriter implements Closeable {
     if (workers == null) {
       add(0, count, 0, packedIds, packedContents, packedRaws);
     } else {
-      addInParallel(count, packedIds, packedContents, packedRaws);
+      long parts = fields.length;
+      workers.run(
+          worker -> {
+            int from = (int) (count * worker / parts);
+            int to = (int) (count * (worker + 1) / parts);
+            add(from, to, worker, packedIds, packedContents, packedRaws);
+          });
     }
     failed = false;
   }
@@ -201,33 +197,6 @@ public final class DocumentWriter implements Closeable {
     }
   }
 
-  private void addInParallel(int count, Texts ids, Texts contents, Texts raws)
-      throws IOException {
-    List<Future<?>> parts = new ArrayList<>();
-    for (int worker = 0; worker < fields.length; worker++) {
-      int own = worker;
-      int from = (int) ((long) count * worker / fields.length);
-      int to = (int) ((long) count * (worker + 1) / fields.length);
-      parts.add(
-          workers.submit(
-              () -> {
-                add(from, to, own, ids, contents, raws);
-                return null;
-              }));
-    }
-    Exception first = null;
-    for (Future<?> part : parts) {
-      try {
-        part.get();
-      } catch (ExecutionException | InterruptedException e) {
-        first = first == null ? e : first;
-      }
-    }
-    if (first != null) {
-      throw new IOException(first.getCause() == null ? first : first.getCause());
-    }
-  }
-
   /** Deletes the documents of these ids, committed or not; ids that do not exist are ignored. */
   public void delete(byte[] ids) throws IOException {
     Texts packed = new Texts(ids);
@@ -244,15 +213,14 @@ public final class DocumentWriter implements Closeable {
   public void commit(byte[] metadata) throws IOException {
     if (failed) {
       throw new Refused(
-          "an earlier block failed, so there is nothing sound to commit: roll back to the last"
+          "an earlier block or commit failed, so there is nothing sound to commit: roll back to the last"
               + " commit and start from there.");
     }
+    failed = true; // for good, if a duplicate is found or the disk is full
     if (!docids.isEmpty() && !replaces && DirectoryReader.indexExists(directory)) {
-      failed = true; // for good, if a duplicate is found
       try (DirectoryReader committed = DirectoryReader.open(directory)) {
         docids.checkAgainst(committed);
       }
-      failed = false;
     }
     Texts packed = new Texts(metadata);
     Map<String, String> data = new HashMap<>();
@@ -264,6 +232,7 @@ public final class DocumentWriter implements Closeable {
     docids.clear();
     changed = false;
     replaces = false;
+    failed = false;
   }
 
   /** The metadata of the last commit, as {@link Texts} (name, value, ...). */
@@ -322,7 +291,7 @@ public final class DocumentWriter implements Closeable {
 
   private void release() throws IOException {
     if (workers != null) {
-      workers.shutdown();
+      workers.close();
     }
     directory.close();
   }

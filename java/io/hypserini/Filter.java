@@ -31,6 +31,8 @@ import org.apache.lucene.util.FixedBitSet;
  * so that any number of searches may share one.
  */
 public final class Filter {
+  private static final int CLAUSES = 1024; // of a query, as Lucene allows them from the start
+
   private final FixedBitSet[] bits; // by segment, over its documents; none of them deleted
   private final int count;
   private final Query query; // that matches the same documents
@@ -42,8 +44,13 @@ public final class Filter {
     this.count = countVectors(leaves);
   }
 
-  /** Documents that match a query in Lucene's syntax over the text fields. */
+  /** Documents that match a query in Lucene's syntax over the text fields, of any length. */
   public static Filter matching(Index index, byte[] text) throws IOException {
+    // A query has fewer clauses than characters; as many again may be searched within it.
+    int clauses = CLAUSES + text.length;
+    if (text.length > CLAUSES && clauses > IndexSearcher.getMaxClauseCount()) {
+      IndexSearcher.setMaxClauseCount(clauses);
+    }
     Query query;
     try {
       QueryParser parser =
@@ -119,6 +126,11 @@ public final class Filter {
   /** How many documents with a vector it lets through. */
   public int count() {
     return count;
+  }
+
+  /** How many documents it lets through, with a vector or without. */
+  public int documents() {
+    return Arrays.stream(bits).mapToInt(FixedBitSet::cardinality).sum();
   }
 
   private static FixedBitSet[] empty(Index index) {

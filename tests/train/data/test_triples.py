@@ -136,7 +136,7 @@ def test_validation_takes_the_texts_of_training(folder: Path) -> None:
         ("07 3 4", r"column 1, query: .*has no id '07' "),
         ("7 40 4", r"column 2, positive: .*collection\.tsv has no id '40' "),
         ("7 3 nine", r"column 3, negative: .*collection\.tsv has no id 'nine' "),
-        ("7 3", r"2 columns, where 3 are expected \(query, positive, negative\): 7 3"),
+        ("7 3", r"2 columns, where 3 are expected \(query, positive, negative\): '7 3'"),
         ("7 3 4 5", "4 columns, where 3 are expected"),
         ("7 3 \udce9", "not UTF-8"),
     ],
@@ -184,17 +184,17 @@ def test_columns_that_do_not_go_together(folder: Path, columns: list[str], messa
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("collection.tsv", "1\ta\n2 b\n", "line 2: no TAB between an id and a text: 2 b"),
+        ("collection.tsv", "1\ta\n2 b\n", "line 2: no TAB between an id and a text: '2 b'"),
         ("collection.tsv", "1\ta\n\tb\n", "line 2: the id is empty"),
         ("collection.tsv", "1\ta\n2\tb\n1\tc\n", "line 3: the id 1 was already given in line 1"),
         ("collection.tsv", "2\ta\n2\tc\n", "line 2: the id 2 was already given in line 1"),
         ("collection.tsv", "1\ta\n2\t\udce9\n", r"line 2: not UTF-8 \(byte 0xe9\)"),
         ("collection.tsv", "", " is empty"),
-        ("collection.tsv", '{"id": 1}\n', r"line 1: there is no text \(the fields are id\)"),
+        ("collection.tsv", '{"id": 1}\n', r"line 1: the document has no contents and no text"),
         ("collection.tsv", '{"id": 1, "contents": 2}\n', "line 1: field contents is not a string"),
-        ("collection.tsv", '{"id": 1, "text": ""}\n{', "line 2: not JSON"),
+        ("collection.tsv", '{"id": 1, "text": ""}\n{', "line 2: malformed JSON"),
         ("queries.tsv", "1\ta\n2\t \n", "line 2: query 2 has no text"),
-        ("queries.tsv", '{"text": "a"}\n', "line 1: there is no id"),
+        ("queries.tsv", '{"text": "a"}\n', "line 1: the topic has no id"),
     ],
 )
 def test_bad_texts_are_named(folder: Path, name: str, content: str, message: str) -> None:

@@ -324,7 +324,7 @@ def test_topics_and_qrels_give_an_example_for_each_relevant_document(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{not json", "not JSON"),
+        ("{not json", "malformed JSON"),
         ("[1]", "not a JSON object"),
         ({"items": [{"content": "x"}]}, "query.content is missing"),
         ({"query": {"content": "x"}, "items": []}, "items is missing or empty"),

@@ -1,0 +1,166 @@
+"""The query encoder that belongs to an index: its model, loaded as the documents were encoded."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from hypserini.encode import QueryEncoder
+from hypserini.errors import IndexingError, MissingModelError
+from hypserini.index.metadata import IndexMetadata
+from hypserini.index.reader import Index
+from hypserini.modeling import DualEncoder, load_model
+from hypserini.settings import EncodingSettings
+
+logger = logging.getLogger(__name__)
+
+
+def load_encoder(
+    index: Index,
+    metadata: IndexMetadata | None,
+    model: str | None,
+    settings: EncodingSettings,
+    *,
+    device: str,
+    dtype: str,
+    max_length: int | None,
+) -> QueryEncoder:
+    """Load the model for the queries of an index.
+
+    Args:
+        index: The index.
+        metadata: What it knows of itself.
+        model: The model; None: the one that the documents were encoded with.
+        settings: How queries are encoded, where that is not as the documents were.
+        device: As `load_model` takes it.
+        dtype: As `load_model` takes it.
+        max_length: Tokens encoded of a query; None: the model's.
+
+    Raises:
+        MissingModelError: The index does not say its model, or that is no longer there.
+        IndexingError: The model, or a setting, is another than the documents'.
+        ModelError: The model cannot be loaded.
+    """
+    if metadata is not None:
+        _check_settings(settings, metadata, index)
+        settings = settings.over(metadata.settings)
+    name = model or _model_of(index, metadata)
+    try:
+        loaded = load_model(name, device=device, dtype=dtype, settings=settings)
+    except MissingModelError as error:
+        if model is not None:
+            raise
+        raise MissingModelError(
+            f"the index {index.path} was encoded by {name}, which is not there: name it with"
+            " --model, or connect to the internet if it is on the Hugging Face hub."
+        ) from error
+    check_model(loaded, index, metadata)
+    return QueryEncoder(loaded, max_length=max_length)
+
+
+def check_model(model: DualEncoder, index: Index, metadata: IndexMetadata | None) -> None:
+    """Refuse a model whose documents would not have the vectors of an index.
+
+    Raises:
+        IndexingError: Says what differs.
+    """
+    if model.dim != index.dimension:
+        raise IndexingError(
+            f"the model {model.name} makes vectors of {model.dim} dimensions and the index "
+            f"{index.path} holds vectors of {index.dimension}: "
+            f"search with the model that the index was encoded with{made_with(metadata)}."
+        )
+    encodes = getattr(model.config, "encodes", "")
+    if encodes == "queries":
+        return  # the documents are another model's, such as DPR's context encoder
+    if encodes == "documents":
+        logger.warning(
+            "%s encodes documents alone: name the question encoder that belongs to it with --model",
+            model.name,
+        )
+    if metadata is None:
+        return
+    if model.config.document_prefix != metadata.document_prefix:
+        raise IndexingError(
+            f"the index {index.path} was encoded with {metadata.document_prefix!r} before every"
+            f" document, and {model.name} puts {model.config.document_prefix!r} there: load it with"
+            " the settings of the index, or index again with --overwrite."
+        )
+    if metadata.fingerprint == model.fingerprint:
+        return
+    if model.name in (metadata.model, os.path.abspath(metadata.model)):
+        raise IndexingError(
+            f"the index {index.path} was encoded by other weights of {model.name} "
+            f"than those of today: index again with --overwrite, or search with the old."
+        )
+    raise IndexingError(
+        f"the index {index.path} was encoded by {metadata.model} and not by "
+        f"{model.name}: search with {metadata.model}, or index with {model.name}."
+    )
+
+
+def check_q_nets(
+    saved: Mapping[str, str], folder: str, index: Index, metadata: IndexMetadata | None
+) -> None:
+    """Refuse saved q-nets that were made for other documents than an index's.
+
+    Raises:
+        IndexingError: Names both models.
+    """
+    if metadata is None:
+        return
+    fingerprint = saved.get("fingerprint", metadata.fingerprint)
+    if fingerprint != metadata.fingerprint and saved.get("encodes") != "queries":
+        raise IndexingError(
+            f"the q-nets in {folder} were made by {saved.get('model')} and "
+            f"the index {index.path} by {metadata.model}: "
+            "encode the topics with the model of the index."
+        )
+    _compare_prefixes(saved.get("query_prefix"), metadata, index)
+
+
+def made_with(metadata: IndexMetadata | None) -> str:
+    """The model of an index for the end of a message, if it is known."""
+    return f", {metadata.model}" if metadata else ""
+
+
+def _check_settings(settings: EncodingSettings, metadata: IndexMetadata, index: Index) -> None:
+    """Compare what the user asks for with how the documents were encoded."""
+    for flag, asked, known in (
+        ("--pooling", settings.pooling, metadata.pooling),
+        ("--l2-norm", settings.l2_norm, metadata.l2_norm),
+    ):
+        if None not in (asked, known) and asked != known:
+            raise IndexingError(
+                f"the index {index.path} was encoded with {flag} {known} and not {asked}: leave"
+                f" {flag} out, or index again with it."
+            )
+    _compare_prefixes(settings.query_prefix, metadata, index)
+
+
+def _compare_prefixes(prefix: str | None, metadata: IndexMetadata, index: Index) -> None:
+    if prefix not in (None, metadata.query_prefix):
+        logger.warning(
+            "%r is put before queries, and the index %s was made for %r before them",
+            prefix,
+            index.path,
+            metadata.query_prefix,
+        )
+
+
+def _model_of(index: Index, metadata: IndexMetadata | None) -> str:
+    """The model that an index names, where it lies now: moved together, they are found."""
+    if metadata is None:
+        raise MissingModelError(
+            f"the index {index.path} does not say which model it was encoded with: "
+            "name the model (--model)."
+        )
+    named, folder = Path(metadata.model).expanduser(), Path(index.path).resolve()
+    if not named.exists():
+        # Older indexes keep the model's path as it was given, often relative to their own folder's.
+        for beside in filter(None, (metadata.model_beside, f"../{metadata.model}")):
+            if (folder / beside).is_dir():
+                return str(folder / beside)
+    return metadata.model
