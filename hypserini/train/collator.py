@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hypserini.modeling.lengths import check_length
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
 from hypserini.train.data.examples import Example
 
@@ -37,8 +38,8 @@ class Collator:
         labels: bool = False,
     ) -> None:
         self.tokenizer = tokenizer
-        self.query_max_length = query_max_length
-        self.document_max_length = document_max_length
+        self.query_max_length = check_length(tokenizer, query_max_length)
+        self.document_max_length = check_length(tokenizer, document_max_length)
         self.query_prefix = query_prefix
         self.document_prefix = document_prefix
         self.vocabulary = vocabulary

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from hypserini.errors import TrainingError, shorten
 from hypserini.train.recipe.config import TrainerSection, check_keys
+from hypserini.train.recipe.numbers import ARGUMENTS, COUNT, FACTOR, VALIDATION, checked_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ def training_arguments(section: TrainerSection, source: str, *, has_losses: bool
     known = [f.name for f in fields(TrainingArguments)]
     values = _translated(section.hf_trainer_config, known)
     check_keys(values, known, f"{source}, hf_trainer_config")
+    values |= checked_numbers(values, ARGUMENTS, f"{source}, hf_trainer_config")
+    _check_section(section, f"{source}, trainer_config")
     _plan_validation(values, section, has_losses, source)
     # The order of the examples is then the same after a resume.
     values.setdefault("data_seed", values.get("seed", 42))
@@ -59,6 +62,15 @@ def training_arguments(section: TrainerSection, source: str, *, has_losses: bool
         logger.info("One of %d GPUs is used: start with torchrun to use all.", arguments.n_gpu)
         arguments._n_gpu = 1
     return arguments
+
+
+def _check_section(section: TrainerSection, where: str) -> None:
+    stopping = {"early_stopping_patience": section.early_stopping_patience}
+    checked_numbers(stopping, {"early_stopping_patience": COUNT}, where)
+    factors = section.learning_rate_factors
+    checked_numbers(factors, dict.fromkeys(factors, FACTOR), f"{where}, learning_rate_factors")
+    if section.validation is not None:
+        checked_numbers(asdict(section.validation), VALIDATION, f"{where}, validation")
 
 
 def _translated(given: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:

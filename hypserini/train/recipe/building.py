@@ -19,6 +19,7 @@ from hypserini.modeling.hypernetwork import Hypernetwork
 from hypserini.settings import EncodingSettings
 from hypserini.train.recipe.config import ModelSection, TrainingConfig, check_keys
 from hypserini.train.recipe.initialization import begin_as_bi_encoder, insert_identity_layers
+from hypserini.train.recipe.numbers import BASE, checked_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +149,7 @@ def _base(section: ModelSection, name: str, source: str) -> _Base:
     from transformers import AutoConfig
 
     values = dict(section.base_config)
+    values |= checked_numbers(values, BASE, f"{source}, model_config, base_config")
     try:
         config = AutoConfig.for_model(values.pop("model_type", "bert"), **values)
     except (ValueError, TypeError) as error:
@@ -192,9 +194,15 @@ def _make(
         assert config.passage_encoder_kwargs is not None
         config.passage_encoder_kwargs["model_name_or_path"] = names[1]
         config.passage_base_config = base_config_dict(bases[1].config)
-    if isinstance(config, HypencoderConfig):
-        return HypencoderDualEncoder(config)
-    return BiEncoder(config)
+    try:
+        if isinstance(config, HypencoderConfig):
+            return HypencoderDualEncoder(config)
+        return BiEncoder(config)
+    except (ValueError, TypeError, ZeroDivisionError) as error:  # of the transformer's shape
+        reason = " ".join(str(error).split())
+        raise TrainingError(
+            f"{source}, model_config: no such model can be made: {reason}"
+        ) from error
 
 
 def _copy_transformer(pretrained: DualEncoder, transformer: Any) -> None:

@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hypserini.errors import ModelError
 from hypserini.modeling.checkpoints import Checkpoint
+from hypserini.modeling.lengths import check_length
 from hypserini.modeling.loading import DTYPES, choose_device
 from hypserini.modeling.positions import positions_of
 from hypserini.modeling.quiet import quietly
@@ -68,7 +69,8 @@ class CrossEncoder:
         self._model.to(device=target, dtype=DTYPES[dtype]).eval()
         self._accepted = set(inspect.signature(self._model.forward).parameters)
         readable = min(positions_of(self._model), self._tokenizer.model_max_length)
-        self.max_length = min(max_length or MAX_LENGTH, readable)
+        length = min(max_length or MAX_LENGTH, readable)
+        self.max_length = check_length(self._tokenizer, length, pair=True)
         self.batch_size = batch_size
         self.truncated = 0
         """Pairs that were longer than `max_length` so far."""
