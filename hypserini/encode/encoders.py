@@ -10,6 +10,7 @@ import torch
 
 from hypserini.errors import ModelError
 from hypserini.modeling import QNet
+from hypserini.modeling.packed_linear import pack_linears
 
 if TYPE_CHECKING:
     from hypserini.modeling import DualEncoder
@@ -29,6 +30,7 @@ class DocumentEncoder:
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 64
     ) -> None:
         self.model = model
+        pack_linears(model)
         self.max_length = min(max_length or model.document_max_length, model.max_positions)
         self.batch_size = batch_size
         self.truncated = 0
@@ -77,6 +79,7 @@ class QueryEncoder:
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 32
     ) -> None:
         self.model = model
+        pack_linears(model)
         self.max_length = min(max_length or model.query_max_length, model.max_positions)
         self.batch_size = batch_size
 
