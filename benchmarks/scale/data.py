@@ -9,38 +9,48 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from hypserini.encode import DocumentEncoder, QueryEncoder
+from hypserini.encode import DocumentEncoder, QueryEncoder, SavedQNets, save_q_nets
 from hypserini.formats.collection import read_collection
 from hypserini.formats.topics import load_topics
 from hypserini.modeling import DualEncoder, QNet, QNetConfig, load_model
 
+ANCHORS = "anchors.npy"
+Q_NETS = "q-nets"
 AT_ONCE = 4096
 ENCODED_AT_ONCE = 1024
 SUBSPACE = 64
 """Directions that the teacher bends in: those in which the anchors differ most."""
 
 
-@dataclass(frozen=True)
 class ScaleData:
-    """Anchors and q-nets.
+    """Anchors and q-nets, kept in a folder; handed to another process by its path alone.
 
     Attributes:
-        anchors: `[n, dim] float32`, real vectors.
+        folder: Where they lie.
+        anchors: `[n, dim] float32`, real vectors, mapped from the disk.
         q_nets: One q-net a topic.
-        linearity: Of each q-net, the correlation of its scores over the anchors with those of its
-            mean gradient there: how nearly linear it is.
     """
 
-    anchors: np.ndarray
-    q_nets: list[QNet]
-    linearity: np.ndarray
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.anchors: np.ndarray = np.load(folder / ANCHORS, mmap_mode="r")
+
+    @cached_property
+    def q_nets(self) -> list[QNet]:
+        """One q-net a topic."""
+        saved = SavedQNets(self.folder / Q_NETS)
+        together = saved.load(saved.qids)
+        return [together[i] for i in range(len(together))]
+
+    def __reduce__(self) -> tuple[type[ScaleData], tuple[Path]]:
+        return ScaleData, (self.folder,)
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
         """The first `size` vectors, `[up to 4096, dim]` at a time: the anchors, then made ones.
@@ -70,22 +80,27 @@ def scale_data(
     cache: Path, model: str, collection: Path, topics: Path, count: int, blocks: int
 ) -> ScaleData:
     """Encode, fit and keep; what was done before is read from `cache`, and goes on from there."""
-    key = hashlib.sha256(f"{model} {collection} {topics}".encode()).hexdigest()[:12]
-    folder = cache / f"scale-{key}"
+    key = hashlib.sha256(f"{model} {collection} {topics} {count} {blocks}".encode()).hexdigest()
+    folder = cache / f"data-{key[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / ANCHORS).exists() and (folder / Q_NETS).exists():
+        return ScaleData(folder)
     loaded = load_model(model, device="cpu")
-    anchors = _encoded(folder, loaded, collection)
+    if not (folder / ANCHORS).exists():
+        np.save(folder / ANCHORS, _encoded(folder, loaded, collection))
     texts = load_topics(topics).texts[:count]
     encoded = QueryEncoder(loaded).encode(texts)
-    if encoded.config.vector_sizes:
-        q_nets = [encoded[i] for i in range(len(encoded))]
-    else:
+    if not encoded.config.vector_sizes:
+        anchors = np.load(folder / ANCHORS)
         vectors = encoded.matrices[0].squeeze(-1)
-        q_nets = [
-            _fitted(folder / f"q-net-{blocks}-{number}.pt", vector, anchors, blocks, number)
-            for number, vector in enumerate(tqdm(vectors, desc="fitting q-nets"))
-        ]
-    return ScaleData(anchors, q_nets, np.array([linearity(one, anchors) for one in q_nets]))
+        encoded = QNet.cat(
+            [
+                _fitted(folder / f"q-net-{number}.pt", vector, anchors, blocks, number)
+                for number, vector in enumerate(tqdm(vectors, desc="fitting q-nets"))
+            ]
+        )
+    save_q_nets(folder / Q_NETS, [str(i) for i in range(len(texts))], [encoded], {"model": model})
+    return ScaleData(folder)
 
 
 def _encoded(folder: Path, model: DualEncoder, collection: Path) -> np.ndarray:
