@@ -22,6 +22,8 @@ from hypserini.search.ranking import Hits
 WARM_UP = 3
 ROUNDS = 3
 COLD = 5
+EXHAUSTIVE = 2
+"""Queries: it takes seconds, and every query the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def measure(
                 ("paper's walk, Efficient 1", {"mode": "graph", "options": EFFICIENT_1}),
                 ("paper's walk, Efficient 2", {"mode": "graph", "options": EFFICIENT_2}),
             ]
+        found.append(asdict(_exhaustive(searcher, facts, q_nets[:EXHAUSTIVE])))
         for k in (10, 100):
             for name, how in methods:
                 one = _time(searcher, q_nets, exact, k, how)
@@ -90,6 +93,22 @@ def measure(
                     )
                 )
     return found
+
+
+def _exhaustive(
+    searcher: LuceneHypencoderSearcher, facts: dict[str, Any], q_nets: Sequence[QNet]
+) -> Measured:
+    times, hits = [], []
+    for q_net in q_nets:
+        before = time.perf_counter()
+        hits.append(searcher.search(q_net, 10, mode="exhaustive"))
+        times.append((time.perf_counter() - before) * 1e3)
+    spread = [float(np.percentile(times, share)) for share in (50, 95, 99)]
+    cost = hits[0].cost
+    scored, shares = float(cost.evaluations), (cost.fetch_ms, cost.score_ms)
+    return Measured(
+        "exhaustive", facts["documents"], facts["vectors"], 10, 1.0, scored, *spread, *shares
+    )
 
 
 def _time(
