@@ -49,13 +49,13 @@ def draw(results: dict[str, Any], vectors: str, picture: Path) -> None:
             color=colour,
             linewidth=3 if name == "tangent" else 1.5,
         )
-        overlap = "" if name == "exhaustive" else f", overlap {rows[-1]['overlap']:.2f}"
+        overlap = "" if name == "exhaustive" else f"\noverlap {rows[-1]['overlap']:.2f}"
         axes.annotate(
             f"{name}{overlap}",
             (sizes[-1], rows[-1]["median_ms"]),
-            xytext=(-4, 10),
+            xytext=(12, 0),
             textcoords="offset points",
-            ha="right",
+            va="center",
             color=colour,
         )
     for name, milliseconds in PAPER.items():
