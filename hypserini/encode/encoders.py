@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hypserini.errors import ModelError
 from hypserini.modeling import DualEncoder, QNet
+from hypserini.modeling.packed_linear import pack_linears
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
 from hypserini.modeling.workers import check_threads
 
@@ -39,7 +40,7 @@ class _TextEncoder:
                 f"{self.max_length} tokens leave no room for a text, since {len(nothing)} stand"
                 f" around each one of {model.name}: give a larger --max-length."
             )
-
+        pack_linears(model)
         encodes = getattr(model.config, "encodes", "") or self.texts
         if encodes != self.texts:
             logger.warning(
