@@ -211,12 +211,6 @@ def beir(path: Path) -> None:
         assert len(data.read(position, random.Random(0)).items) == 2
 
 
-@cache
-def readers() -> tuple[Reader, ...]:
-    """All readers; those of libraries that are not installed are left out."""
-    return (*_plain(), *_vectors(), *_training(), *_q_nets())
-
-
 # fmt: off
 def _plain() -> Iterable[Reader]:
     words = ("qid", "query", "id", "title", "text", "number", "num", "top", "topic")
@@ -275,3 +269,14 @@ def _q_nets() -> Iterable[Reader]:
     words = ("q_net", "files", "format")
     yield Reader("list of q-nets", index[0], q_nets, index[1:], (weights,), words)
     yield Reader("weights of q-nets", weights[0], q_nets, weights[1:], (index,))
+# fmt: on
+
+
+GROUPS = {"plain": _plain, "vectors": _vectors, "training": _training, "q-nets": _q_nets}
+
+
+@cache
+def readers(group: str | None = None) -> tuple[Reader, ...]:
+    """The readers of a group, or all; those of libraries that are not installed are left out."""
+    chosen = GROUPS.values() if group is None else [GROUPS[group]]
+    return tuple(reader for each in chosen for reader in each())
