@@ -37,7 +37,7 @@ INPUTS ?= 100000
 
 flag = $(if $(2),--$(1) "$(2)")
 
-.PHONY: help setup jar demo index search test fuzz lint format bench bench-search bench-effectiveness train-small wheel clean
+.PHONY: help setup jar demo index search test test-crash fuzz lint format bench bench-search bench-effectiveness train-small wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ $(LUCENE10)/.ready: | $(READY)
 test: jar $(LUCENE10)/.ready ## run the tests (offline, no GPU needed)
 	OMP_WAIT_POLICY=PASSIVE HYPSERINI_LUCENE10_JAR_DIR=$(CURDIR)/$(LUCENE10) \
 	  $(RUN) -m pytest $(TESTS) $(ARGS)
+
+test-crash: jar ## kill builds, searches and encodings 200 times (half an hour), check what is left
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest tests/test_crash.py -m slow -s $(ARGS)
 
 fuzz: $(READY) ## give every reader strange files (INPUTS=100000), name what none should raise
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m tests.fuzz $(call flag,inputs,$(INPUTS)) $(ARGS)

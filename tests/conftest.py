@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Before any library is imported: nothing may look for the web.
@@ -134,3 +138,37 @@ def cacm() -> Path:
     if not (SHARED / "cacm").is_dir():
         pytest.skip("CACM does not lie beside the checkout")
     return SHARED / "cacm"
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes, as if the disk were full."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes a disk of a size such as 300k, or gives it another; where the tests may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = False
+
+    def sized(size: str) -> Path:
+        nonlocal mounted
+        options = f"size={size}" + (",remount" if mounted else "")
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("the tests may not mount a disk here")
+        mounted = True
+        return folder
+
+    yield sized
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)

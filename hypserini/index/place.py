@@ -60,11 +60,10 @@ class IndexPlace:
             raise self._nothing_to_resume()
         self._claim()
         try:
-            (self.target / LOCK).unlink(missing_ok=True)  # of a build that was killed at its end
             self._tidy()
             self._check_target()
             self._check_building()
-            self._workplace.note(overwrite=self._overwrites())
+            self._workplace.note(index=self.target.name, overwrite=self._overwrites())
         except BaseException:
             self._leave()
             raise
@@ -91,6 +90,9 @@ class IndexPlace:
         Raises:
             IndexingError: That cannot be done; what was built stays and can be resumed.
         """
+        if lucene_files.has_commit(self.target) and not self._overwrites():
+            raise self._not_to_replace()
+        self._check_target()
         try:
             if self.target.exists():
                 self._replace()
@@ -134,6 +136,7 @@ class IndexPlace:
         target = self.target
         if not target.exists():
             return
+        self._check_finished()
         if not target.is_dir() or not (lucene_files.has_commit(target) or self._is_free()):
             raise IndexingError(
                 f"{target} exists and is not a Lucene index: choose another folder for --index."
@@ -149,6 +152,15 @@ class IndexPlace:
             raise IndexingError(
                 f"cannot write to {target} ({error.strerror}): choose another --index."
             ) from error
+
+    def _check_finished(self) -> None:
+        """Refuse what another index grows in; forgive a build that was killed at its very end."""
+        at_work = Workplace(self.target)
+        if at_work.is_ours and at_work.notes.get("index") != self.target.name:
+            raise IndexingError(
+                f"{self.target} is the unfinished build of another index: give another --index."
+            )
+        (self.target / LOCK).unlink(missing_ok=True)
 
     def _is_free(self) -> bool:
         """Whether the target holds nothing but what a killed replacement left."""
@@ -191,12 +203,15 @@ class IndexPlace:
                 "give --resume to go on with it, or --overwrite to start again."
             )
         if self.resume and lucene_files.has_commit(self.target) and not self._overwrites():
-            raise IndexingError(
-                f"the index {self.target} was not there when the build in {self.building} was "
-                "begun: move it away to resume."
-            )
+            raise self._not_to_replace() if begun else self._nothing_to_resume()
         if self.resume and not begun:
             logger.info("nothing had been committed: the build starts again")
+
+    def _not_to_replace(self) -> IndexingError:
+        return IndexingError(
+            f"the index {self.target} was not there when the build in {self.building} was begun: "
+            "move it away, and go on with --resume."
+        )
 
     def _overwrites(self) -> bool:
         """Whether the user has said, now or when the build was begun, that it may replace."""

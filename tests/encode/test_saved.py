@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from conftest import files_of_at_most
 from safetensors.torch import save
 
 from hypserini.encode import QueryEncoder, SavedQNets, save_q_nets
@@ -133,3 +134,10 @@ def test_nan_names_the_query(encoder, tmp_path):
     q_net.matrices[0][3, 0, 0] = float("nan")
     with pytest.raises(ModelError, match="query é "):
         save_q_nets(tmp_path / "saved", QIDS, [q_net[:2], q_net[2:]], {})
+
+
+def test_a_full_disk_is_told(encoder, tmp_path):
+    with pytest.raises(OutputError, match=r"cannot write .*saved \(.*File too large"):
+        with files_of_at_most(1000):
+            save_q_nets(tmp_path / "saved", QIDS, encoder.batches(TEXTS, 2), {})
+    assert list(tmp_path.iterdir()) == []

@@ -300,6 +300,26 @@ def test_a_build_is_not_resumed_with_changed_vectors(tmp_path, many, capsys) -> 
         assert sorted(opened.docids()) == sorted(names)
 
 
+def test_a_build_is_not_resumed_with_other_vectors_of_the_same_documents(tmp_path, capsys) -> None:
+    rows = np.random.default_rng(0).normal(size=(9000, 4)).astype(np.float32)
+    folder = tmp_path / "v"
+    folder.mkdir()
+    np.save(folder / "b.npy", rows)
+    names = [f"d{i}" for i in range(9000)]
+    (folder / "docids.txt").write_text("\n".join([*names[:-1], names[0]]))
+    base = ("--index", tmp_path / "index", "--commit-every", 0, "--vectors-from", folder)
+    assert command(index_command, *base) == 2  # after two commits, a docid that is there already
+    (folder / "docids.txt").write_text("\n".join(names))
+    np.save(folder / "b.npy", rows + 1)
+    capsys.readouterr()
+    assert command(index_command, *base, "--resume") == 2
+    assert "not the vectors that the build was begun with" in capsys.readouterr().err
+    np.save(folder / "b.npy", rows)
+    assert command(index_command, *base, "--resume") == 0
+    with Index(tmp_path / "index") as opened:
+        assert np.array_equal(opened.vectors(names), rows)
+
+
 def test_a_resumed_build_knows_its_model_and_its_mean(tmp_path, tiny_model, capsys) -> None:
     corpus = write_jsonl(tmp_path / "corpus.jsonl", make_documents(4500))
     made = encode(corpus, tiny_model, tmp_path / "made", "--format", "npy", "--max-length", 8)
