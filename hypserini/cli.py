@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
         blank = argparse.Namespace(**{action.dest: None for action in self._actions})
         again, _ = super().parse_known_args(args, blank)
         parsed.given = {
-            action.dest: max(action.option_strings, key=len)
+            action.dest: next(name for name in action.option_strings if name.startswith("--"))
             for action in self._actions
             if action.option_strings and getattr(again, action.dest, None) is not None
         }
@@ -225,7 +225,7 @@ def _print_whatever_comes() -> None:
             stream.reconfigure(errors="replace")  # stderr shows what it cannot encode as \x..
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by `2>&-`
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "w", errors="replace"))  # noqa: SIM115
 
 
 def _drop_what_is_unprinted() -> None:

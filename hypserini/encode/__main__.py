@@ -52,8 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Encode and save."""
-    collections = args.collection is not None
-    cli.refuse_ignored(args, [(collections, "--collection", "format fields shard_id shard_num")])
+    ours = "format fields shard_id shard_num doc_prefix"
+    cli.refuse_ignored(args, [(args.collection is not None, "--collection", ours)])
     if args.topics is not None:
         encode_topics(args)
     else:

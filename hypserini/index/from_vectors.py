@@ -76,6 +76,10 @@ def index_vectors(
                 "--pooling, --l2-norm, --query-prefix and --doc-prefix belong to --model, for"
                 " vectors that do not say how they were encoded: leave them out."
             )
+        if metadata is not None and model is not None:
+            raise IndexingError(
+                f"the vectors say themselves that {metadata.model} made them: leave --model out."
+            )
         if metadata is None and model is not None:
             metadata = _from_model(model, settings, dimension, options.vectors, str(paths[0]))
         if metadata is not None:

@@ -1,11 +1,16 @@
-"""Threads that compute alone leave torch's number of threads as it was."""
+"""Threads that compute alone leave torch's number of threads as it was; forks are refused."""
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
 import torch
+from processes import run
 
 from hypserini.modeling.workers import one_thread
 
@@ -34,3 +39,68 @@ def test_threads_that_overlap_put_the_number_back() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+FORK = """
+import os, select, signal, sys
+import torch
+torch.set_num_threads(2)
+{parent}
+
+def forked(work):
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            exec(work, globals())
+            said = "fine"
+        except BaseException as error:
+            said = f"{{type(error).__name__}}: {{error}}"
+        os.write(writable, said.encode())
+        os._exit(0)
+    waited = select.select([readable], [], [], 20)[0]
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return os.read(readable, 400).decode() if waited else "it hangs"
+
+for work in {children}:
+    print(forked(work))
+"""
+LOAD = "from hypserini.modeling import load_model; model = load_model(sys.argv[1], device='cpu')"
+ENCODE = "from hypserini.encode import QueryEncoder; QueryEncoder(model).encode(['graph'])"
+SEARCHER = (
+    "from hypserini import LuceneHypencoderSearcher\n"
+    "searcher = LuceneHypencoderSearcher(sys.argv[2], device='cpu')"
+)
+ALONE = "torch.set_num_threads(1); "
+REFUSED = "ForkError: .*'spawn'.*set_num_threads"
+FROM_JAVA = "JavaError: .*'spawn'"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize(
+    ("parent", "answers"),
+    [
+        # One thread is all that the workers of a DataLoader have.
+        (LOAD, {ENCODE: REFUSED, LOAD: REFUSED, ALONE + ENCODE: "fine"}),
+        ("", {f"{LOAD}; {ENCODE}": "fine"}),
+        (
+            SEARCHER,
+            {
+                "searcher.search('graph', mode='exhaustive')": FROM_JAVA,
+                "searcher.search('graph')": FROM_JAVA,
+                "searcher.rerank('graph', ['doc0001'])": FROM_JAVA,
+                ALONE + "searcher.search('graph')": FROM_JAVA,
+                "searcher.doc('doc0001')": FROM_JAVA,
+            },
+        ),
+    ],
+)
+def test_a_forked_process_is_told_at_once(
+    parent: str, answers: dict[str, str], tiny_model: Path, index: Path
+) -> None:
+    done = run(FORK.format(parent=parent, children=list(answers)), tiny_model, index)
+    told = done.stdout.splitlines()
+    assert len(told) == len(answers), done.stderr
+    for said, wanted in zip(told, answers.values(), strict=True):
+        assert re.match(wanted, said), said
