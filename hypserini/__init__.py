@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from hypserini.errors import HypseriniError
     from hypserini.modeling import QNet, load_model, register_q_net
     from hypserini.search import Hit, LuceneHypencoderSearcher
+    from hypserini.settings import EncodingSettings
 
 __version__ = "0.1.0"
 
 _HOME_OF = {
+    "EncodingSettings": "hypserini.settings",
     "Hit": "hypserini.search",
     "HypseriniError": "hypserini.errors",
     "LuceneHypencoderSearcher": "hypserini.search",
@@ -25,6 +27,7 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "EncodingSettings",
     "Hit",
     "HypseriniError",
     "LuceneHypencoderSearcher",
