@@ -63,7 +63,8 @@ def test_both_kinds_of_vectors_hold_the_same_documents(
 ) -> None:
     path = tmp_path / "index"
     arguments = ("--collection", collection, "--index", path, "--model", tiny_model, "--quiet")
-    assert build(*arguments, "--vectors", vectors, "--M", 8, "--ef-construction", 50) == 0
+    graph = ("--M", 8, "--ef-construction", 50) if vectors == "hnsw" else ()
+    assert build(*arguments, "--vectors", vectors, *graph) == 0
     assert sorted(docids(path)) == sorted(docids(index))
 
 
