@@ -20,6 +20,11 @@ from pathlib import Path
 def offline() -> None:
     """Let Pyserini be imported without the web."""
     os.environ.setdefault("OPENAI_API_KEY", "unused")
+    answer_for_the_web()
+
+
+def answer_for_the_web() -> None:
+    """Give Pyserini 2.4 the lists that it asks for when it is imported."""
     urllib.request.urlopen = _answer  # type: ignore[assignment]
 
 

@@ -161,3 +161,23 @@ def test_a_full_disk_is_told_of() -> None:
 def test_closed_streams_are_no_reason_to_fail() -> None:
     assert shell('"$PYTHON" -c "$CODE" $LINES_ 2>&-', 1).returncode == 0
     assert shell('"$PYTHON" -c "$CODE" $LINES_ >&-', 1).returncode == 0
+
+
+BARS = """
+import sys
+from hypserini import cli
+def command(args):
+    import tqdm, tqdm.auto
+    from huggingface_hub.utils import tqdm as hub_bar
+    from transformers.utils import logging
+    for bar in (tqdm.tqdm, tqdm.auto.tqdm, hub_bar, logging.tqdm):
+        list(bar([1, 2, 3], desc="of another library"))
+    logging.get_logger("transformers").warning("of another library")
+sys.exit(cli.main(cli.Parser(prog="it"), command))
+"""
+
+
+def test_quiet_keeps_the_bars_of_all_libraries_away() -> None:
+    assert run(BARS).stderr.count("of another library") >= 4
+    quiet = run(BARS.replace("command))", 'command, ["--quiet"]))'))
+    assert (quiet.returncode, quiet.stderr) == (0, "")

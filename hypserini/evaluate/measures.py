@@ -33,9 +33,6 @@ _ALIASES = {
 }
 _GRAMMAR = re.compile(r"([A-Za-z_]+?)(?:\(rel=([0-9]{1,9})\))?(?:[@._]([0-9]{1,9}))?")
 
-DIGITS = 9
-"""trec_eval's numbers have 32 bits."""
-
 Scores = dict["Measure", dict[str, float]]
 """Measure -> topic id -> value."""
 
@@ -75,8 +72,6 @@ def parse_measure(text: str) -> Measure:
             f"unknown measure {shorten(text)}{hint}: expected {', '.join(_TREC_NAMES)}, as in"
             " nDCG@10 or R(rel=2)@1000."
         )
-    if max(len(found[2] or ""), len(found[3] or "")) > DIGITS:
-        raise MeasureError(f"the measure {text[:40]} has a number of more than {DIGITS} digits.")
     rel, cutoff = int(found[2] or 1), int(found[3]) if found[3] else None
     without, with_cutoff = _TREC_NAMES[name]
     if cutoff is None and without is None:

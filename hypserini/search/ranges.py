@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from hypserini.errors import shown
+
 
 def check_range(least: float, most: float = math.inf, **values: float | None) -> None:
     """Refuse numbers out of a range; None, for what is left out, passes.
@@ -14,4 +16,4 @@ def check_range(least: float, most: float = math.inf, **values: float | None) ->
     for name, value in values.items():
         if value is not None and not (least <= value <= most and value < math.inf):
             wanted = f"at least {least:,}" if most == math.inf else f"from {least:,} to {most:,}"
-            raise ValueError(f"{name} is {value} and must be {wanted}")
+            raise ValueError(f"{name} is {shown(value)} and must be {wanted}")

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from conftest import SHARED
+from processes import run
 
 PYSERINI = Path(__file__).resolve().parents[1] / "pyserini_offline.py"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "rerank_bm25.py"
 OLD_LINE = version("pyserini").startswith("1.")
 
 
@@ -163,11 +165,10 @@ def test_two_stages_in_pyserinis_manner_and_its_hybrid_searcher(workload, tmp_pa
     _, topics_file, index = workload
     topics = tmp_path / "topics.tsv"  # Pyserini reads any path with cacm in it as CACM's own format
     topics.write_text(topics_file.read_text())
-    example = Path(__file__).resolve().parents[2] / "examples" / "rerank_bm25.py"
-    ours = [line for line in example.read_text().splitlines() if "ypencoder" in line]
+    ours = [line for line in EXAMPLE.read_text().splitlines() if "ypencoder" in line]
     assert len(ours) == 2  # one import and one line
     output = tmp_path / "run.txt"
-    printed = python(TWO_STAGES, index, topics, output, example)
+    printed = python(TWO_STAGES, index, topics, output, EXAMPLE)
     assert printed.split() == "bm25 alike hybrid alike".split()
     qrels = tmp_path / "qrels.txt"
     ranked = [line.split() for line in output.read_text().splitlines()]
@@ -175,3 +176,35 @@ def test_two_stages_in_pyserinis_manner_and_its_hybrid_searcher(workload, tmp_pa
     qrels.write_text("".join(f"{q} 0 {d} 1\n" for q, _, d, rank, *_ in ranked if int(rank) <= 10))
     printed = pyserini("pyserini.eval.trec_eval", "-m", "recip_rank", qrels, output)
     assert json.loads(printed.split("recip_rank")[1].split()[1]) == 1.0
+
+
+WEB = (
+    ""  # Pyserini 2.4 asks the web at its import
+    if OLD_LINE
+    else f"import sys; sys.path.insert(0, {str(PYSERINI.parent)!r})\n"
+    "from pyserini_offline import answer_for_the_web; answer_for_the_web()\n"
+)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        EXAMPLE.read_text(),
+        "import sys\n"
+        "from hypserini import LuceneHypencoderSearcher\n"
+        "searcher = LuceneHypencoderSearcher(sys.argv[1])\n"
+        "from pyserini.search.lucene import LuceneSearcher\n"
+        "assert len(searcher.rerank('graph', LuceneSearcher(sys.argv[1]).search('graph'))) == 10",
+    ],
+)
+def test_scripts_run_in_a_shell_where_nothing_is_set(
+    script: str, index: Path, topics_file: Path, topics: dict[str, str], tmp_path: Path
+) -> None:
+    unset = dict.fromkeys(
+        ["JAVA_HOME", "JDK_HOME", "JRE_HOME", "OPENAI_API_KEY", "OPENAI_ADMIN_KEY"]
+    )
+    output = tmp_path / "run.txt"
+    done = run(WEB + script, index, topics_file, output, **unset)
+    assert done.returncode == 0, done.stderr[-2000:]
+    if script == EXAMPLE.read_text():
+        assert {line.split()[0] for line in output.read_text().splitlines()} == set(topics)

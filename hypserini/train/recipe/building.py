@@ -194,15 +194,9 @@ def _make(
         assert config.passage_encoder_kwargs is not None
         config.passage_encoder_kwargs["model_name_or_path"] = names[1]
         config.passage_base_config = base_config_dict(bases[1].config)
-    try:
-        if isinstance(config, HypencoderConfig):
-            return HypencoderDualEncoder(config)
-        return BiEncoder(config)
-    except (ValueError, TypeError, ZeroDivisionError) as error:  # of the transformer's shape
-        reason = " ".join(str(error).split())
-        raise TrainingError(
-            f"{source}, model_config: no such model can be made: {reason}"
-        ) from error
+    if isinstance(config, HypencoderConfig):
+        return HypencoderDualEncoder(config)
+    return BiEncoder(config)
 
 
 def _copy_transformer(pretrained: DualEncoder, transformer: Any) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hypserini.errors import TrainingError
+from hypserini.errors import TrainingError, shown
 
 MOST = 2**31 - 1
 SEEDS = 2**32 - 1
@@ -72,7 +72,7 @@ def checked_numbers(
         if value is None or not (least <= value <= most and value < math.inf):
             wanted = "a whole number" if kind is int else "a number"
             bounds = f"of at least {least:,}" if most == math.inf else f"{least:,} to {most:,}"
-            raise TrainingError(f"{where}: {name} is {str(given)[:40]}: give {wanted} {bounds}.")
+            raise TrainingError(f"{where}: {name} is {shown(given)}: give {wanted} {bounds}.")
         numbers[name] = value
     return numbers
 

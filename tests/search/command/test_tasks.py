@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -229,3 +230,56 @@ def test_help_and_import_are_light() -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'jnius', 'transformers')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_index_variable_serves_any_topics(
+    tmp_path: Path, index: Path, topics_file: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("HYPSERINI_INDEX", str(index))
+    base = ("--topics", topics_file, "--output", tmp_path / "run.txt", "--hits", 2)
+    assert search(*base) == 0
+    assert search("--query", "graph", "--hits", 2) == 0
+    monkeypatch.setenv("HYPSERINI_INDEX", str(tmp_path / "nowhere"))
+    assert "nowhere is not there" in failure(capsys, *base)
+    assert search(*base, "--index", index) == 0  # which goes before it
+    monkeypatch.delenv("HYPSERINI_INDEX")
+    assert "name one with --index or $HYPSERINI_INDEX" in failure(capsys, *base)
+
+
+def test_more_hits_than_documents_are_all_of_them(
+    tmp_path: Path, index: Path, topics_file: Path
+) -> None:
+    run = tmp_path / "run.txt"
+    base = ("--index", index, "--topics", topics_file, "--output", run)
+    for flags in ((), ("--mode", "graph"), ("--hybrid", "rrf"), ("--check", 3)):
+        assert search(*base, "--hits", 3_000_000_000, *flags) == 0
+        assert {len(ranking) for ranking in read_trec(run).values()} == {400}
+
+
+def test_a_damaged_index_is_named_and_no_run_is_left(
+    tmp_path: Path, index: Path, topics_file: Path, capsys
+) -> None:
+    copy = shutil.copytree(index, tmp_path / "copy")
+    for file in copy.glob("*.tim"):
+        data = file.read_bytes()
+        file.write_bytes(data[:60] + b"\xff" * (len(data) - 120) + data[-60:])
+    out = tmp_path / "out"
+    base = ("--index", copy, "--topics", topics_file, "--output", out / "run.txt")
+    for flags in (("--filter", "contents:graph"), ("--first-stage", "bm25"), ("--hybrid", "rrf")):
+        said = failure(capsys, *base, *flags)
+        assert str(copy) in said
+        assert "build the index again" in said
+        assert "not a query" not in said
+        assert list(out.iterdir()) == []
+
+
+def test_a_calibration_that_cannot_be_kept_serves_its_search(
+    tmp_path: Path, index: Path, topics_file: Path, capsys, caplog
+) -> None:
+    copy = shutil.copytree(index, tmp_path / "copy")
+    (copy / "hypserini-calibration.json").mkdir()  # which no file can replace, root's neither
+    base = ("--index", copy, "--topics", topics_file, "--output", tmp_path / "run.txt")
+    assert search(*base, "--mode", "tangent", "--target-overlap", 0.5, "--hits", 5) == 0
+    assert len(read_trec(tmp_path / "run.txt")) == 10
+    assert "cannot be kept with the index" in caplog.text
+    assert "; for this search" in capsys.readouterr().out
