@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import tracemalloc
 
 import pytest
@@ -215,6 +216,18 @@ def test_what_a_folder_leaves_out_is_said(tmp_path, caplog):
     assert left_out("marco", {**marco, "triples.train.small.tsv": "", ".DS_Store": ""}) == ""
     many = {f"part-{n:05}": "" for n in range(3000)}
     assert len(left_out("many", {"a.jsonl": one, **many})) < 500
+
+
+def test_a_pipe_is_read_as_a_file(tmp_path):
+    end, other = os.pipe()
+    os.write(other, lines().encode())
+    os.close(other)
+    if not os.path.exists(f"/dev/fd/{end}"):
+        pytest.skip("no /dev/fd here")
+    collection = Collection(f"/dev/fd/{end}")
+    assert pairs(collection) == EXPECTED
+    assert (collection.bytes_read, collection.total_bytes) == (0, 0)
+    os.close(end)
 
 
 def test_resuming_keeps_the_line_numbers_and_does_not_parse(tmp_path):

@@ -164,7 +164,8 @@ def test_a_first_line_names_the_columns(tmp_path):
     with pytest.raises(TopicsError, match="line 2: topic 1 has no text"):
         load_topics(path)
     # Without such a line, further columns are no query.
-    assert load_topics(write(tmp_path / "u.tsv", "1\ta\tb\n")).texts == ["a"]
+    path = write(tmp_path / "u.tsv", "1\ta\tb\n")
+    assert load_topics(path).texts == load_topics(path, query_key="description").texts == ["a"]
 
 
 @settings(max_examples=100, deadline=None, database=None)

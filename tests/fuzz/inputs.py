@@ -34,7 +34,10 @@ VALUES = (
 
 def make(random: Random, reader: Reader) -> bytes:
     """A strange file for a reader; the same for the same `random`."""
-    data = _structured(random, reader) if random.random() < 0.3 else random.choice(reader.seeds)
+    chance = random.random()
+    data = _structured(random, reader) if chance < 0.2 else random.choice(reader.seeds)
+    if chance > 0.7 and (swapped := _swapped(random, data, reader)):
+        return swapped
     for _ in range(random.choice((0, 1, 1, 1, 2, 2, 3, 5))):
         data = _damage(random, data, reader)
     return data
@@ -45,6 +48,40 @@ def pack(random: Random, data: bytes) -> bytes:
     at = random.randint(0, len(data))
     packed = gzip.compress(data[:at], 1, mtime=0) + gzip.compress(data[at:], 1, mtime=0)
     return _damage(random, packed, None) if random.random() < 0.5 else packed
+
+
+def _swapped(random: Random, data: bytes, reader: Reader) -> bytes | None:
+    """The file with one value of its JSON, or column, replaced by an odd one; None: it has none."""
+    lines = data.splitlines()
+    at = random.randrange(len(lines))
+    for text, put in (
+        (data, lambda new: new),
+        (lines[at], lambda new: b"\n".join([*lines[:at], new, *lines[at + 1 :]])),
+    ):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            continue
+        for _ in range(random.choice((1, 1, 2))):
+            value = _with_odd(random, value)
+        return put(_json(random, value).encode(errors="surrogatepass"))
+    columns = lines[at].split(b"\t")
+    if len(columns) < 2:
+        return None
+    odd = _scalar(random, reader.words or ("id",)).encode(errors="surrogatepass")
+    columns[random.randrange(len(columns))] = random.choice((odd, random.choice(ODD)))
+    return b"\n".join([*lines[:at], b"\t".join(columns), *lines[at + 1 :]])
+
+
+def _with_odd(random: Random, value: object) -> object:
+    """A value of JSON in which one value, anywhere, is another."""
+    if isinstance(value, dict) and value and random.random() < 0.9:
+        key = random.choice(list(value))
+        return {**value, key: _with_odd(random, value[key])}
+    if isinstance(value, list) and value and random.random() < 0.9:
+        at = random.randrange(len(value))
+        return [*value[:at], _with_odd(random, value[at]), *value[at + 1 :]]
+    return random.choice(VALUES)
 
 
 def _damage(random: Random, data: bytes, reader: Reader | None) -> bytes:

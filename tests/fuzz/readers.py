@@ -259,7 +259,8 @@ def _training() -> Iterable[Reader]:
     yield Reader("BEIR folder", "qrels/test.tsv", beir, seeds.QRELS[1:],
                  (("corpus.jsonl", seeds.CORPUS), ("queries.jsonl", seeds.CORPUS)))
     words = ("model_config", "data_config", "trainer_config", "loss_type", "validation")
-    yield Reader("configuration", "c.yaml", config, seeds.CONFIGS, words=words)
+    yield Reader("configuration", "c.yaml", config, (*seeds.CONFIGS, *seeds.CONFIGS_IN_JSON),
+                 words=words)
     given = (b"model_config.loss_type=[a]", b"trainer_config.validation={}")
     yield Reader("--set", "set", override, given, (("given.yaml", seeds.CONFIGS[0]),), words)
 

@@ -69,6 +69,15 @@ CONFIGS = (
     b"  passage_encoder_kwargs: *b\n"
     b"data_config: {training_beir: folder}\n",
 )
+CONFIGS_IN_JSON = (
+    b'{"model_config": {"model_type": "biencoder", "loss_type": ["a"], "loss_kwargs": [{}], '
+    b'"base_config": {"x": 1}, "query_encoder_kwargs": {"converter_kwargs": {"y": [8, 1]}}}, '
+    b'"data_config": {"training_triples": "t", "training_collection": "c", "training_queries": '
+    b'"q", "triples_columns": ["query", "positive"], "positive_filter_type": "score_above", '
+    b'"positive_filter_kwargs": {"score_threshold": 1}, "query_max_length": 32}, '
+    b'"trainer_config": {"resume_from_checkpoint": true, "learning_rate_factors": {"a": 1}, '
+    b'"validation": {"queries": "q", "measures": ["nDCG@10"], "batch_size": 4}}}',
+)
 JSON_WORDS = ("id", "_id", "docid", "title", "text", "contents", "vector", "raw")
 
 
