@@ -19,6 +19,7 @@ from typing import Any, Self
 from hypserini import jvm
 from hypserini.defaults import index_path
 from hypserini.errors import IndexingError
+from hypserini.formats import parts
 from hypserini.formats.workplace import LOCK, BusyError, ForeignError, Workplace
 from hypserini.index import lucene_files
 
@@ -55,6 +56,7 @@ class IndexPlace:
         self._workplace = Workplace(self.building)
 
     def __enter__(self) -> Self:
+        parts.clean(self.building)
         self._check_target()
         if self.resume and not self.building.exists():
             raise self._nothing_to_resume()
