@@ -19,6 +19,7 @@ from typing import Any, Self
 from hypserini import jvm
 from hypserini.defaults import index_path
 from hypserini.errors import IndexingError
+from hypserini.formats import parts
 from hypserini.formats.workplace import LOCK, BusyError, ForeignError, Workplace
 from hypserini.index import lucene_files
 
@@ -49,12 +50,27 @@ class IndexPlace:
         self.target = Path(os.path.realpath(index_path(index)))
         if self.target == self.target.parent:
             raise IndexingError(f"{self.target} is no place for an index: give a folder in it.")
+        if not os.fsencode(self.target).decode(errors="replace") == str(self.target):
+            raise IndexingError(
+                f"{str(self.target)!r} is not valid Unicode, and Java would write to another place:"
+                " choose another --index."
+            )
         self.building = self.target.with_name(self.target.name + ".building")
         self.resume = resume
         self.overwrite = overwrite
         self._workplace = Workplace(self.building)
 
     def __enter__(self) -> Self:
+        try:
+            self._enter()
+        except OSError as error:
+            raise IndexingError(
+                f"cannot make an index at {self.target} ({error.strerror}): choose another --index."
+            ) from error
+        return self
+
+    def _enter(self) -> None:
+        parts.clean(self.building)
         self._check_target()
         if self.resume and not self.building.exists():
             raise self._nothing_to_resume()
@@ -67,7 +83,6 @@ class IndexPlace:
         except BaseException:
             self._leave()
             raise
-        return self
 
     def __exit__(
         self,
@@ -92,8 +107,8 @@ class IndexPlace:
         """
         if lucene_files.has_commit(self.target) and not self._overwrites():
             raise self._not_to_replace()
-        self._check_target()
         try:
+            self._check_target()
             if self.target.exists():
                 self._replace()
                 self._workplace.remove()
@@ -118,11 +133,6 @@ class IndexPlace:
                 f"{self.building}, where the index would grow, exists and was not made by"
                 " hypserini: move it away, or choose another --index."
             ) from None
-        except OSError as error:
-            raise IndexingError(
-                f"cannot make the folder {self.building} ({error.strerror}): "
-                "choose another --index."
-            ) from error
 
     def _leave(self) -> None:
         if self._workplace.is_claimed:
@@ -145,13 +155,8 @@ class IndexPlace:
             self._check_replaced()
         if os.path.ismount(target):
             raise IndexingError(f"{target} is the root of a disk: give a folder in it as --index.")
-        try:
-            with tempfile.TemporaryFile(dir=target):
-                pass
-        except OSError as error:
-            raise IndexingError(
-                f"cannot write to {target} ({error.strerror}): choose another --index."
-            ) from error
+        with tempfile.TemporaryFile(dir=target):
+            pass  # it can be written to
 
     def _check_finished(self) -> None:
         """Refuse what another index grows in; forgive a build that was killed at its very end."""

@@ -17,7 +17,7 @@ from hypserini.formats.workplace import LOCK
 from hypserini.index import lucene_files
 from hypserini.index.__main__ import main
 from hypserini.index.build import build_index
-from hypserini.index.place import IndexPlace
+from hypserini.index.place import IndexPlace, _replacement
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
 from hypserini.modeling import load_model
@@ -171,10 +171,12 @@ def test_files_of_the_users_in_a_replaced_index_stay(
     (index / "notes").mkdir()
     (index / "notes" / "more.txt").touch()
     (index / "hypserini-calibration.json").write_text("{}")  # ours, of the old documents
+    (index / "hypserini-notes.txt").touch()
     build(three, index, model, overwrite=True)
     assert count(index) == 3
     assert (index / "README.txt").read_text() == "how it was made"
-    assert lucene_files.strangers(index) == [index / "README.txt", index / "notes"]
+    theirs = ["README.txt", "hypserini-notes.txt", "notes"]
+    assert lucene_files.strangers(index) == [index / name for name in theirs]
     assert (index / "notes" / "more.txt").exists()
     assert not (index / "hypserini-calibration.json").exists()
     assert names(tmp_path) == ["ix"]
@@ -431,3 +433,25 @@ def test_a_disk_that_is_full_is_told_and_the_build_resumed(
     assert main([*base, "--resume"]) == 0
     assert count(disk / "ix") == 6000
     assert names(disk) == ["ix"]
+
+
+def test_an_index_is_put_into_its_place_where_files_cannot_be_linked(
+    small_disk, tmp_path: Path, model: DualEncoder, five: Path, three: Path
+) -> None:
+    built, index = small_disk("10m") / "built", tmp_path / "ix"
+    build(three, built, model)
+    build(five, index, model)
+    _replacement("put", built, index)  # from another disk
+    assert count(index) == count(built) == 3
+
+
+@pytest.mark.parametrize("place", ["file/ix", "loop/ix", "x" * 250, "a\udcff"], ids=str)
+def test_a_place_that_cannot_be_is_told(
+    tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    assert main(["--collection", "/nonexistent", "--index", str(tmp_path / place), "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert "cannot make an index at" in error or "not valid Unicode" in error
+    assert names(tmp_path) == ["file", "loop"]
