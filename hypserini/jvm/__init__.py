@@ -3,10 +3,20 @@
 `import hypserini.jvm` starts nothing; `hypserini.jvm.start()` does, and so does the first class.
 """
 
-from hypserini.jvm.border import pack, pack_path, reason, shared_array, unpack, unpack_pairs
+from hypserini.jvm.border import (
+    LARGEST,
+    pack,
+    pack_path,
+    reason,
+    shared_array,
+    unpack,
+    unpack_pairs,
+    unpack_some,
+)
 from hypserini.jvm.starting import detach, find_jdk, java_class, lucene_version, start
 
 __all__ = [
+    "LARGEST",
     "detach",
     "find_jdk",
     "java_class",
@@ -18,4 +28,5 @@ __all__ = [
     "start",
     "unpack",
     "unpack_pairs",
+    "unpack_some",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +14,7 @@ import numpy as np
 from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
-from hypserini.jvm.threads import detached
+from hypserini.jvm.threads import side_by_side
 from hypserini.search.filters import Filter, java_of
 from hypserini.search.ranking import Hits
 
@@ -81,6 +80,13 @@ class Bm25:
             self._java: Any = java_bm25(jvm.pack([folder], errors="surrogateescape"))
         except JavaException as error:
             raise IndexingError(f"BM25 cannot search {self.path}: {jvm.reason(error)}.") from error
+        try:
+            self._set(options)
+        except BaseException:
+            self.close()
+            raise
+
+    def _set(self, options: Bm25Options) -> None:
         self.k1, self.b = self._parameters(options)
         k1, b = float(self.k1), float(self.b)
         self._java.setBm25(k1, b)
@@ -113,9 +119,9 @@ class Bm25:
         """
         from jnius import JavaException
 
-        query, within = jvm.pack([q]), java_of(filter)
+        query, depth, within = jvm.pack([q]), min(k, jvm.LARGEST), java_of(filter)
         try:
-            found = self._java.search(query, k, within)
+            found = self._java.search(query, depth, within)
         except JavaException as error:
             raise IndexingError(
                 f"BM25 over {self.path} failed for the query {q[:60]!r}: {jvm.reason(error)}."
@@ -134,10 +140,10 @@ class Bm25:
         """The `k` best documents of each query, by query id; arguments as in `search`."""
         if threads == 1:
             return {qid: self.search(q, k, filter) for q, qid in zip(queries, qids, strict=True)}
-        with ThreadPoolExecutor(threads, thread_name_prefix="hypserini-bm25") as pool:
-            search = detached(lambda q: self.search(q, k, filter))
-            found = pool.map(search, queries)
-            return dict(zip(qids, found, strict=True))
+        found = side_by_side(
+            lambda q: self.search(q, k, filter), queries, threads, "hypserini-bm25"
+        )
+        return dict(zip(qids, found, strict=True))
 
     def close(self) -> None:
         """Close the index."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_documents, write_jsonl
+from rankings import scores_like
 
 from hypserini.encode.__main__ import main as encode_command
 from hypserini.errors import CollectionError
@@ -21,8 +22,6 @@ from hypserini.formats.vector_readers import VectorSource
 from hypserini.index.__main__ import main as index_command
 from hypserini.index.reader import Index
 from hypserini.search.__main__ import main as search_command
-
-TOLERANCE = 2e-5
 
 
 def command(main, *arguments: object) -> int:
@@ -50,7 +49,7 @@ def assert_same_run(found: dict, expected: dict) -> None:
     assert list(found) == list(expected)
     for qid, hits in found.items():
         # Documents may be padded otherwise in another batch, which rounds their vectors otherwise.
-        assert dict(hits) == pytest.approx(dict(expected[qid]), rel=TOLERANCE, abs=TOLERANCE)
+        assert dict(hits) == scores_like(dict(expected[qid]))
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet", "npy"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_model
+from rankings import assert_same_ranking
 
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import DocumentEncoder, QueryEncoder
@@ -16,22 +17,11 @@ from hypserini.errors import IndexingError
 from hypserini.index.build import build_index
 from hypserini.index.writer import IndexWriter
 
-TOLERANCE = 1e-5
-
 
 def brute_force(model, queries: list[str], docids: list[str], vectors: np.ndarray):
     """All documents by score of torch's plain forward, ties by docid."""
     scores = QueryEncoder(model).encode(queries)(torch.from_numpy(vectors)).detach().numpy()
     return [sorted(zip(docids, row, strict=True), key=lambda x: (-x[1], x[0])) for row in scores]
-
-
-def assert_same_ranking(hits, expected) -> None:
-    """The same documents in the same order, but for scores that are equal up to rounding."""
-    assert [hit.score for hit in hits] == pytest.approx([s for _, s in expected], abs=TOLERANCE)
-    for position, (hit, (docid, score)) in enumerate(zip(hits, expected, strict=True)):
-        if hit.docid != docid:
-            near = [d for d, s in expected if abs(s - score) <= 2 * TOLERANCE]
-            assert hit.docid in near, f"rank {position + 1}: {hit.docid} instead of {docid}"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +51,7 @@ def test_one_query_alone_ranks_as_in_a_batch_and_with_threads(index: Path, topic
         for qid, query in topics.items():
             alone = searcher.search(query, 20)
             for other in (batched[qid], threaded[qid]):
-                assert_same_ranking(other, [(hit.docid, hit.score) for hit in alone])
+                assert_same_ranking(other, alone)
 
 
 def test_segments_and_deletions_are_honoured(tmp_path: Path, topics, encoded) -> None:

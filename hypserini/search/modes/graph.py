@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -94,14 +93,14 @@ class GraphWalk(Candidates):
         filter: Filter | None = None,
         position: int = 0,
     ) -> None:
-        walk = jvm.java_class("io.hypserini.GraphWalk")(
-            *(index.java, k, block, java_of(filter)),
+        super().__init__(
+            *("GraphWalk", index, 1, block),
+            *(k, block, java_of(filter)),
             *(options.ncandidates, options.max_iter),
             options.patience if options.early_stop else 0,
-            sys.maxsize if options.max_scored is None else options.max_scored,
+            options.max_scored or jvm.LARGEST,
             options.frontier == "new",
         )
-        super().__init__(walk, index, 1, block)
         self._first_query = position
         self.direction = self._tensor(self._java.direction(), (index.dimension,))
 
@@ -112,7 +111,8 @@ class GraphWalk(Candidates):
 
     def enter_random(self, count: int, seed: int) -> None:
         """Enter at `count` documents drawn by chance."""
-        self._java.enterRandom(count, seed)
+        start = seed % 2**63
+        self._java.enterRandom(count, start)
 
     def enter_layer(self, most: int) -> None:
         """Enter at all nodes of the lowest layer that has at most so many."""
@@ -179,7 +179,7 @@ def _enter(
     position: int,
 ) -> tuple[int, float]:
     """Choose the entry points; returns documents scored for that, and the milliseconds."""
-    count = options.num_entry_points or 1
+    count = min(options.num_entry_points or 1, max(1, index.num_vectors))
     if options.entry == "random":
         walk.enter_random(count, options.seed)
     elif options.entry == "layer":

@@ -61,8 +61,7 @@ class Nearest(Candidates):
     ) -> None:
         if min(k, block) < 1:
             raise ValueError(f"k ({k}) and block ({block}) must be at least 1")
-        nearest = jvm.java_class("io.hypserini.Nearest")
-        super().__init__(nearest(index.java, k, block, few, java_of(filter)), index, 1, block)
+        super().__init__("Nearest", index, 1, block, k, block, few, java_of(filter))
         self._first_query = position
         self.direction = self._tensor(self._java.direction(), (index.dimension,))
         self._best = self._tensor(self._java.best(), (few, index.dimension))
@@ -78,7 +77,8 @@ class Nearest(Candidates):
         Returns:
             How many there are; 0 when every document was handed out.
         """
-        self._java.fetch(count, ef, by_angle)
+        kept = min(ef, jvm.LARGEST)
+        self._java.fetch(count, kept, by_angle)
         return self.next()
 
     def entered(self) -> int:

@@ -1,7 +1,6 @@
 package io.hypserini;
 
 import java.io.IOException;
-import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.apache.lucene.search.DocIdSetIterator;
@@ -40,7 +39,34 @@ public final class GraphWalk extends Candidates {
   private int idle; // rounds in a row that brought nothing into the best k
   private boolean better;
   private float before = Float.NEGATIVE_INFINITY; // what a score had to reach before the block
-  private boolean closed;
+
+  private GraphWalk(
+      Lease lease,
+      int k,
+      int block,
+      Filter filter,
+      int ncandidates,
+      int maxIter,
+      int patience,
+      long maxScored,
+      boolean onlyNew)
+      throws IOException {
+    super(lease, 1, k, block);
+    this.ncandidates = ncandidates;
+    this.maxIter = maxIter;
+    this.patience = patience;
+    this.maxScored = maxScored;
+    this.onlyNew = onlyNew;
+    shared = lease.borrow(4L * dimension);
+    segments = new GraphSegments(index, filter);
+    for (GraphSegment segment : segments.all) {
+      if (segment.graph == null || segment.acceptedCount <= Math.max(k, FEW)) {
+        for (int node = 0; node < segment.size; node++) {
+          meet(segment, node);
+        }
+      }
+    }
+  }
 
   /**
    * @param filter null: all documents
@@ -52,7 +78,7 @@ public final class GraphWalk extends Candidates {
    * @param onlyNew expand the best of the round alone, as the paper does, and not the best of all
    *     that are not expanded yet
    */
-  public GraphWalk(
+  public static GraphWalk open(
       Index index,
       int k,
       int block,
@@ -63,21 +89,11 @@ public final class GraphWalk extends Candidates {
       long maxScored,
       boolean onlyNew)
       throws IOException {
-    super(index, 1, k, block);
-    this.ncandidates = ncandidates;
-    this.maxIter = maxIter;
-    this.patience = patience;
-    this.maxScored = maxScored;
-    this.onlyNew = onlyNew;
-    shared = index.buffers().borrow(4L * dimension);
-    segments = new GraphSegments(index, filter);
-    for (GraphSegment segment : segments.all) {
-      if (segment.graph == null || segment.acceptedCount <= Math.max(k, FEW)) {
-        for (int node = 0; node < segment.size; node++) {
-          meet(segment, node);
-        }
-      }
-    }
+    return Lease.hold(
+        index,
+        lease ->
+            new GraphWalk(
+                lease, k, block, filter, ncandidates, maxIter, patience, maxScored, onlyNew));
   }
 
   /** Shared with the caller: the direction of {@link #enterNearest}. */
@@ -138,9 +154,9 @@ public final class GraphWalk extends Candidates {
   /** Enters at the documents nearest to the direction. */
   public void enterNearest(int count, int ef, boolean byAngle) throws IOException {
     float[] steering = new float[dimension];
-    FloatBuffer direction = shared.floats();
-    direction.get(0, steering);
-    for (int number : new SteeredSearch(segments).nearest(steering, count, ef, byAngle)) {
+    shared.floats().get(0, steering);
+    Direction direction = new Direction(steering, byAngle);
+    for (int number : new SteeredSearch(segments).nearest(direction, count, ef)) {
       plan(number);
     }
   }
@@ -244,7 +260,7 @@ public final class GraphWalk extends Candidates {
 
   /** Plans to hand out a node that was not met before and may be returned. */
   private boolean meet(GraphSegment segment, int node) {
-    if (segment.isSeen(node) || !segment.accepts(node)) {
+    if (!segment.isOpen(node)) {
       return false;
     }
     segment.see(node);
@@ -265,14 +281,5 @@ public final class GraphWalk extends Candidates {
       round = Arrays.copyOf(round, 2 * roundSize);
     }
     round[roundSize++] = number;
-  }
-
-  @Override
-  public void close() throws IOException {
-    if (!closed) {
-      closed = true;
-      index.buffers().giveBack(shared);
-      super.close();
-    }
   }
 }
