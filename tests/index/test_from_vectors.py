@@ -7,12 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_documents, write_jsonl
+from conftest import make_documents, wait_for_documents, write_jsonl
 from rankings import scores_like
 
 from hypserini.encode.__main__ import main as encode_command
@@ -245,21 +244,12 @@ def test_a_killed_build_from_vectors_is_resumed(
     base = ["--index", index, "--vectors", "flat", "--commit-every", 0, "--vectors-from", *paths]
     line = [sys.executable, "-m", "hypserini.index", "--quiet", *map(str, base)]
     with subprocess.Popen(line) as process:
-        deadline = time.monotonic() + 120
-
-        def commits() -> int:
-            # Lucene counts its commits in base 36.
-            names = [file.name.partition("_")[2] for file in building.glob("segments_*")]
-            return max((int(name, 36) for name in names), default=0)
-
-        while commits() < 7 and time.monotonic() < deadline:
-            assert process.poll() is None, "the build ended before it could be killed"
-            time.sleep(0.005)
+        wait_for_documents(process, building, 20_000)  # in the second file
         process.send_signal(signal.SIGKILL)
     assert not index.exists()
     with Index(building) as opened:
         before = opened.num_docs
-    assert 20_000 < before < len(docids)  # in the second file
+    assert 20_000 < before < len(docids)
     for wrong, expected in (
         (base, "give --resume"),
         ([*base[:-1], "--resume"], "begun with --vectors-from"),

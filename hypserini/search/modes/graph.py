@@ -13,7 +13,7 @@ from hypserini.index.reader import Index
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
-from hypserini.search.modes.tangent import first_tangent
+from hypserini.search.modes.tangent import FirstTangent, first_points, first_tangent
 from hypserini.search.ranking import Hits
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, drive
 
@@ -98,7 +98,7 @@ class GraphWalk(Candidates):
             *(k, block, java_of(filter)),
             *(options.ncandidates, options.max_iter),
             options.patience if options.early_stop else 0,
-            options.max_scored or jvm.LARGEST,
+            jvm.LARGEST if options.max_scored is None else options.max_scored,
             options.frontier == "new",
         )
         self._first_query = position
@@ -148,16 +148,21 @@ def search_by_graph(
     searched = count_searched(index, filter)
     if options.max_scored is not None and options.max_scored >= searched:
         return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
+    budget = jvm.LARGEST if options.max_scored is None else options.max_scored
+    points = first_points(options.max_scored)
     rankings = []
     for position, q_net in enumerate(scorer.q_net):
         started = time.perf_counter()
-        with GraphWalk(index, k, _block(options), options, filter, position) as walk:
-            scored, score_ms = _enter(walk, index, batch, scorer, options, filter, position)
+        first = first_tangent(index, q_net, points) if options.entry == "tangent" else None
+        left = replace(options, max_scored=budget - (first.evaluations if first else 0))
+        with GraphWalk(index, k, _block(options), left, filter, position) as walk:
+            _enter(walk, batch, left, first, filter, position)
             cost = drive(walk, scorer.only(q_net))
-            cost.score_ms += score_ms
-            cost.evaluations += scored
-            cost.mode = "graph"
             hits = Hits.of(walk.hits(0), cost)
+        if first:
+            cost.score_ms += first.milliseconds
+            cost.evaluations += first.evaluations
+        cost.mode = "graph"
         cost.fetch_ms = (time.perf_counter() - started) * 1e3 - cost.score_ms
         rankings.append(hits)
     return rankings
@@ -171,20 +176,22 @@ def _block(options: GraphOptions) -> int:
 
 def _enter(
     walk: GraphWalk,
-    index: Index,
     batch: QueryBatch,
-    scorer: QNetScorer,
     options: GraphOptions,
+    first: FirstTangent | None,
     filter: Filter | None,
     position: int,
-) -> tuple[int, float]:
-    """Choose the entry points; returns documents scored for that, and the milliseconds."""
-    count = min(options.num_entry_points or 1, max(1, index.num_vectors))
-    if options.entry == "random":
+) -> None:
+    """Choose the entry points of one query."""
+    count = min(options.num_entry_points or 1, options.max_scored or 1, jvm.LARGEST)
+    if first is not None:
+        walk.direction[:] = first.direction
+        walk.enter_nearest(count, 600, first.by_angle)
+    elif options.entry == "random":
         walk.enter_random(count, options.seed)
     elif options.entry == "layer":
         walk.enter_layer(count)
-    elif options.entry == "bm25":
+    else:
         text = batch.texts[position]
         if text is None:
             raise IndexingError(
@@ -192,11 +199,5 @@ def _enter(
                 "graph by BM25: choose another entry, or search with texts."
             )
         walk.enter_text(text, count, filter)
-    else:
-        first = first_tangent(index, scorer.q_net[position])
-        walk.direction[:] = first.direction
-        walk.enter_nearest(count, 600, first.by_angle)
-        return first.evaluations, first.milliseconds
     if not walk.entries:  # BM25 found nothing, or a layer holds nothing that may be returned
         walk.enter_random(count, options.seed)
-    return 0, 0.0

@@ -26,6 +26,7 @@ from hypserini.index.reader import SOME, Index
 from hypserini.modeling import QNet
 from hypserini.modeling.workers import one_thread
 from hypserini.search.candidates import Candidates
+from hypserini.search.costs import spread
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.ranking import Cost, Hits
@@ -121,6 +122,7 @@ class TangentOptions:
             rounds=rounds,
             ef=max(fetch, self.ef or rounds * fetch),
             wide_ef=max(fetch, self.ef or math.ceil(1000 * math.sqrt(k))),
+            first=first_points(self.max_scored),
             max_scored=self.max_scored or SOME + fetch * rounds,
             stable=int(self.stable * k),
             few=self.few or min(max(k, 16), 64),
@@ -133,12 +135,14 @@ class Plan:
 
     Attributes:
         wide_ef: `ef` where the graph was built by another similarity than the scores follow.
+        first: Documents scored to know where to look first.
     """
 
     fetch: int
     rounds: int
     ef: int
     wide_ef: int
+    first: int
     max_scored: int
     stable: int
     few: int
@@ -181,7 +185,7 @@ def _search(
     cost = Cost(mode="tangent")
     started = time.perf_counter()
     block = -(-min(plan.fetch, plan.max_scored) // TILE) * TILE
-    first = first_tangent(index, q_net)
+    first = first_tangent(index, q_net, plan.first)
     cost.evaluations += first.evaluations
     cost.score_ms += first.milliseconds
     direction = first.direction
@@ -229,10 +233,19 @@ class FirstTangent:
     milliseconds: float
 
 
-def first_tangent(index: Index, q_net: QNet) -> FirstTangent:
-    """The direction in which the scores of one q-net grow over the whole corpus."""
+def first_points(max_scored: int | None) -> int:
+    """How many documents tell where to look first: of a budget, half at most."""
+    return SOME if max_scored is None else min(SOME, max(1, max_scored // 2))
+
+
+def first_tangent(index: Index, q_net: QNet, points: int) -> FirstTangent:
+    """The direction in which the scores of one q-net grow over the whole corpus.
+
+    It is taken at `points` documents, spread evenly over the index.
+    """
     before = time.perf_counter()
-    some = torch.from_numpy(index.some_vectors)
+    vectors = torch.from_numpy(index.some_vectors)
+    some = vectors[spread(len(vectors), points)]
     scores, direction = (found[0].float().cpu() for found in q_net.tangent(some))
     products = some @ direction
     angles = products / some.norm(dim=1).clamp_min(1e-12)

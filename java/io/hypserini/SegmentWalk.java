@@ -15,12 +15,12 @@ import org.apache.lucene.util.hnsw.NeighborQueue;
  * unexpanded node, until it is worse than all of the {@code ef} best that are open, that is, may
  * still be handed out. Others lead on. Lucene's own searcher does the same by the similarity that the
  * graph was built with; a graph built by L2 serves inner products better than one built by them,
- * which is why this one exists. Without a graph, or where so few vectors are open that looking at
- * all of them is cheaper, exactly.
+ * which is why this one exists. Where so few vectors are open that looking at all of them is
+ * cheaper, or there is no graph, that is done.
  *
- * <p>Invariant: the pool holds nodes that are open or unexpanded, and every score in it is by
- * {@code direction}. A search leaves what it met in the pool; {@link #turn} scores the best of that
- * anew and forgets the rest, for directions change little.
+ * <p>Invariant: every score in the pool is by {@code direction}, and what was met is in the pool or
+ * of no more use, being neither open nor unexpanded. A search leaves what it met there; {@link #turn}
+ * scores the best of it anew and forgets the rest, for directions change little.
  */
 final class SegmentWalk {
   /**
@@ -39,13 +39,13 @@ final class SegmentWalk {
   private static final int SCANNED = 16;
 
   final GraphSegment segment;
-  private final FixedBitSet met; // were in the pool once
+  private final FixedBitSet met;
   private final FixedBitSet expanded;
   private int[] nodes = new int[0]; // the pool, in no order
   private float[] scores = new float[0];
   private int size;
-  private Direction direction; // null before the first turn
-  private boolean isWalked; // else all is looked at
+  private Direction direction;
+  private boolean isWalked; // in this direction; else all is looked at
 
   SegmentWalk(GraphSegment segment) {
     this.segment = segment;
@@ -55,15 +55,14 @@ final class SegmentWalk {
 
   /** Ranks by this direction from now on; {@code ef} is the most that will be asked for. */
   void turn(Direction direction, int ef) throws IOException {
-    boolean isFirst = this.direction == null;
     this.direction = direction;
-    if (!isFirst) {
-      keepBest((int) Math.min(size, (long) TURNED * ef));
-      for (int i = 0; i < size; i++) {
-        scores[i] = segment.product(direction, nodes[i]);
-      }
-    } else if (segment.graph != null && looks(ef) < segment.acceptedCount) {
-      isWalked = true;
+    isWalked = segment.graph != null && looks(ef) < segment.acceptedCount;
+    boolean isScanned = segment.graph != null && !isWalked;
+    keepBest(isScanned ? 0 : (int) Math.min(size, (long) TURNED * ef));
+    for (int i = 0; i < size; i++) {
+      scores[i] = segment.product(direction, nodes[i]);
+    }
+    if (isWalked && size == 0) {
       enter(ef);
     }
   }
@@ -155,10 +154,12 @@ final class SegmentWalk {
         best.insertWithOverflow(node, segment.product(direction, node));
       }
     }
-    size = 0;
+    keepBest(0);
     while (best.size() > 0) {
       float score = best.topScore();
-      add(best.pop(), score);
+      int node = best.pop();
+      met.set(node);
+      add(node, score);
     }
   }
 
@@ -188,19 +189,27 @@ final class SegmentWalk {
     scores[size++] = score;
   }
 
-  /** Forgets all of the pool but the best, and what can be neither handed out nor expanded. */
+  /** Forgets all of the pool but the best, and may meet it again. */
   private void keepBest(int most) {
     NeighborQueue best = new NeighborQueue(Math.max(1, most), false);
     for (int i = 0; i < size; i++) {
-      if (segment.isOpen(nodes[i]) || (isWalked && !expanded.get(nodes[i]))) {
-        best.insertWithOverflow(i, scores[i]);
+      if (isOfUse(nodes[i])) {
+        met.clear(nodes[i]);
+        if (most > 0) {
+          best.insertWithOverflow(i, scores[i]);
+        }
       }
     }
-    int[] kept = Arrays.copyOf(best.nodes(), best.size());
+    int[] kept = best.nodes();
     Arrays.sort(kept);
     size = 0;
     for (int i : kept) {
+      met.set(nodes[i]);
       add(nodes[i], scores[i]);
     }
+  }
+
+  private boolean isOfUse(int node) {
+    return segment.isOpen(node) || (segment.graph != null && !expanded.get(node));
   }
 }
