@@ -56,7 +56,7 @@ $(READY): pyproject.toml constraints.txt
 setup: $(READY) ## make the virtual environment with the pinned packages
 
 jar: $(READY) ## compile the Java sources against the installed Pyserini's Lucene
-	$(RUN) -m hypserini.jvm.jar
+	$(RUN) -m hypserini.jvm
 
 demo: jar ## a first look: index the installed packages' documentation, ask, evaluate
 	$(RUN) -m hypserini.demo $(call flag,documents,$(DEMO_DOCS)) $(ARGS)

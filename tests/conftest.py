@@ -8,8 +8,9 @@ import random
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Before any library is imported: nothing may look for the web.
@@ -81,6 +82,23 @@ def make_documents(count: int, *, seed: int = 0) -> list[dict[str, str]]:
         }
         for number in range(count)
     ]
+
+
+def wait_for_documents(process: subprocess.Popen[bytes], index: Path, count: int) -> None:
+    """Wait until a process has committed more than so many documents to an index."""
+    from hypserini.errors import IndexingError
+    from hypserini.index.reader import Index
+
+    committed, deadline = 0, time.monotonic() + 120
+    while committed <= count and time.monotonic() < deadline:
+        assert process.poll() is None, "the build ended before it could be killed"
+        time.sleep(0.01)
+        with (
+            suppress(IndexingError),
+            Index(index) as opened,
+        ):  # before the first commit there is none
+            committed = opened.num_docs
+    assert committed > count
 
 
 def write_jsonl(path: Path, documents: list[dict[str, str]]) -> Path:

@@ -82,9 +82,16 @@ class StoredTexts:
             IndexingError: No JSON is stored of the document.
             CollectionError: The JSON has no text.
         """
-        raw = self._index.raw(docid)
+        return self.texts([docid])[0]
+
+    def texts(self, docids: Sequence[str]) -> list[str | None]:
+        """The texts of many documents at once, as `text` gives each."""
+        raws = self._index.stored_fields(docids, "raw")
+        return [self._text(docid, raw) for docid, raw in zip(docids, raws, strict=True)]
+
+    def _text(self, docid: str, raw: str | None) -> str | None:
         if raw is None:
-            if self._index.stored(docid, "id") is None:
+            if not self._index.holds([docid])[0]:
                 return None
             raise IndexingError(
                 f"the index {self._index.path} stores no text of document {docid}: build it from "

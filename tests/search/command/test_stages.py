@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SHARED
+from rankings import scores_like
 
 from hypserini.formats.runs import read_run, write_run
 from hypserini.formats.topics import load_topics
@@ -19,8 +20,6 @@ from hypserini.index.build import IndexOptions, build_index
 from hypserini.index.writer import IndexWriter
 from hypserini.search.__main__ import main
 from hypserini.search.bm25 import Bm25, Bm25Options
-
-TOLERANCE = 2e-5  # of scores with six digits; the order of summation differs between batches
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +63,7 @@ def assert_reranked(run: Path, bm25: Path, everything: Path) -> None:
     for qid, hits in found.items():
         assert {docid for docid, _ in hits} == {docid for docid, _ in given[qid]}
         expected = dict(scores[qid])
-        for docid, score in hits:
-            assert score == pytest.approx(expected[docid], abs=TOLERANCE, rel=TOLERANCE)
+        assert dict(hits) == scores_like({d: expected[d] for d, _ in hits}, expected.values())
         assert [score for _, score in hits] == sorted((s for _, s in hits), reverse=True)
 
 
@@ -83,9 +81,7 @@ def test_a_depth_of_the_whole_collection_gives_the_exhaustive_ranking(
     assert search(workload, tmp_path / "run", *everything, "--hits", 100_000) == 0
     found, expected = read_run(tmp_path / "run"), read_run(runs / "all.txt")
     for qid, hits in found.items():
-        assert [s for _, s in hits] == pytest.approx(
-            [s for _, s in expected[qid]], abs=TOLERANCE, rel=TOLERANCE
-        )
+        assert [s for _, s in hits] == scores_like([s for _, s in expected[qid]])
     assert_reranked(tmp_path / "run", runs / "all.txt", runs / "all.txt")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import make_model
+from rankings import assert_same_ranking
 
 from hypserini.search.__main__ import main
 
@@ -94,8 +95,8 @@ def test_saved_q_nets_rank_as_their_texts(
     assert search(*base, "--output", tmp_path / "saved", "--encoded-queries", saved) == 0
     texts, from_saved = read_trec(tmp_path / "texts"), read_trec(tmp_path / "saved")
     for qid, ranking in texts.items():
-        scores = [hit[2] for hit in ranking]
-        assert [hit[2] for hit in from_saved[qid]] == pytest.approx(scores, abs=1e-4)
+        expected = [(docid, score) for docid, _, score, _ in ranking]
+        assert_same_ranking([(docid, score) for docid, _, score, _ in from_saved[qid]], expected)
 
 
 def test_q_nets_of_another_model_are_refused(
