@@ -55,7 +55,7 @@ class LuceneHypencoderSearcher:
         options: The mode's options; by default its defaults.
 
     Raises:
-        ValueError: There is no such mode.
+        ValueError: There is no such mode, or settings were given with a loaded model.
         IndexingError: The index is missing, has no dense field or belongs to another model.
         ModelError: The model cannot be loaded.
     """
@@ -63,7 +63,7 @@ class LuceneHypencoderSearcher:
     def __init__(
         self,
         index: str | os.PathLike[str],
-        model: str | DualEncoder | None = None,
+        model: str | os.PathLike[str] | DualEncoder | None = None,
         *,
         settings: EncodingSettings | None = None,
         device: str = "auto",
@@ -80,14 +80,16 @@ class LuceneHypencoderSearcher:
         self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
         self.batch_size = batch_size
         self._texts = StoredTexts(self.index)
-        self._model = model
+        self._model = os.fspath(model) if isinstance(model, os.PathLike) else model
         self._settings = settings or AS_THE_FOLDER_SAYS
         self._device = device
         self._dtype = dtype
         self._max_length = max_length
         self._encoder: QueryEncoder | None = None
-        if model is not None and not isinstance(model, str):
-            check_model(model, self.index, self.metadata)
+        if self._model is not None and not isinstance(self._model, str):
+            if settings is not None:
+                raise ValueError("settings are of a model that is to be loaded; this one is")
+            check_model(self._model, self.index, self.metadata)
 
     @classmethod
     def from_prebuilt_index(cls, name: str, model: str | None = None, **options: Any) -> Self:
