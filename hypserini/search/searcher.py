@@ -59,7 +59,8 @@ class LuceneHypencoderSearcher:
         options: The mode's options; by default its defaults.
 
     Raises:
-        ValueError: There is no such mode, or a number is less than 1.
+        ValueError: There is no such mode, a number is less than 1, or settings were given with a
+            loaded model.
         IndexingError: The index is missing, has no dense field or belongs to another model.
         ModelError: The model cannot be loaded.
     """
@@ -67,7 +68,7 @@ class LuceneHypencoderSearcher:
     def __init__(
         self,
         index: str | os.PathLike[str],
-        model: str | DualEncoder | None = None,
+        model: str | os.PathLike[str] | DualEncoder | None = None,
         *,
         settings: EncodingSettings | None = None,
         device: str = "auto",
@@ -85,7 +86,7 @@ class LuceneHypencoderSearcher:
         self.batch_size = batch_size
         self.calibration: Calibration | None = None
         """What tangent search was calibrated to just now; it goes before what the index keeps."""
-        self._model = model
+        self._model = os.fspath(model) if isinstance(model, os.PathLike) else model
         self._settings = settings or AS_THE_FOLDER_SAYS
         self._device = device
         self._dtype = dtype
@@ -94,8 +95,10 @@ class LuceneHypencoderSearcher:
         try:
             self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
             self._texts = StoredTexts(self.index)
-            if model is not None and not isinstance(model, str):
-                check_model(model, self.index, self.metadata)
+            if self._model is not None and not isinstance(self._model, str):
+                if settings is not None:
+                    raise ValueError("settings are of a model that is to be loaded; this one is")
+                check_model(self._model, self.index, self.metadata)
         except BaseException:
             self.close()
             raise
