@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> None:
 def _owners(args: argparse.Namespace) -> list[cli.Row]:
     """What each flag belongs to, and does nothing without."""
     named = args.collection is None or args.collection in defaults.COLLECTIONS
-    encoding = "collection collection_path fields max_length batch_size device dtype"
+    encoding = "collection collection_path fields max_length batch_size"
     return [
         (not args.vectors_from, "encoding, which --vectors-from has behind it", encoding),
         (named, "a collection given by its name", "collection_path"),

@@ -183,7 +183,7 @@ def _check(args: argparse.Namespace) -> None:
         raise TrainingError("--topics and --qrels belong together: give both or neither.")
     if (args.k1 is None) != (args.b is None):
         raise TrainingError("BM25 takes both --k1 and --b, or neither.")
-    q_nets = "model max_length device dtype batch_size"
+    q_nets = "model max_length batch_size"
     rows: list[cli.Row] = [
         (args.mode != "bm25", "q-nets, and so to another --mode", q_nets),
         (args.mode == "bm25", "--mode bm25", "k1 b"),
