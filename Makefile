@@ -33,17 +33,19 @@ DEVICE ?=
 ARGS ?=
 DEMO_DOCS ?=
 TESTS ?= tests
+INPUTS ?= 100000
 
 flag = $(if $(2),--$(1) "$(2)")
 
-.PHONY: help setup jar demo index search test lint format bench bench-search bench-effectiveness train-small wheel clean
+.PHONY: help setup jar demo index search test test-crash fuzz lint format bench bench-search bench-effectiveness train-small wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12 chooses the interpreter (now $(INTERPRETER), environment $(VENV))."
 	@echo "  index and search take COLLECTION, COLLECTION_PATH, MODEL, INDEX, TOPICS, QUERY, OUTPUT,"
-	@echo "  HITS, DEVICE and ARGS (any further flags); demo takes DEMO_DOCS; test takes TESTS."
+	@echo "  HITS, DEVICE and ARGS (any further flags); demo takes DEMO_DOCS; test takes TESTS,"
+	@echo "  fuzz INPUTS."
 
 $(READY): pyproject.toml constraints.txt
 	$(INTERPRETER) -m venv $(VENV)
@@ -54,7 +56,7 @@ $(READY): pyproject.toml constraints.txt
 setup: $(READY) ## make the virtual environment with the pinned packages
 
 jar: $(READY) ## compile the Java sources against the installed Pyserini's Lucene
-	$(RUN) -m hypserini.jvm.jar
+	$(RUN) -m hypserini.jvm
 
 demo: jar ## a first look: index the installed packages' documentation, ask, evaluate
 	$(RUN) -m hypserini.demo $(call flag,documents,$(DEMO_DOCS)) $(ARGS)
@@ -82,6 +84,12 @@ $(LUCENE10)/.ready: | $(READY)
 test: jar $(LUCENE10)/.ready ## run the tests (offline, no GPU needed)
 	OMP_WAIT_POLICY=PASSIVE HYPSERINI_LUCENE10_JAR_DIR=$(CURDIR)/$(LUCENE10) \
 	  $(RUN) -m pytest $(TESTS) $(ARGS)
+
+test-crash: jar ## kill builds, searches and encodings 200 times (half an hour), check what is left
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest tests/test_crash.py -m slow -s $(ARGS)
+
+fuzz: $(READY) ## give every reader strange files (INPUTS=100000), name what none should raise
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m tests.fuzz $(call flag,inputs,$(INPUTS)) $(ARGS)
 
 lint: $(READY) ## check format, style and types
 	$(RUN) -m ruff format --check .

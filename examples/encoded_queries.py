@@ -13,7 +13,7 @@ index, topics_file, folder = sys.argv[1:]
 topics = load_topics(topics_file)
 
 with LuceneHypencoderSearcher(index) as searcher:
-    model = load_model(searcher.metadata.model)
+    model = load_model(searcher.metadata.model, settings=searcher.metadata.settings)
     q_nets = QueryEncoder(model).batches(topics.texts)
     save_q_nets(folder, topics.qids, q_nets, {"model": model.name})
 

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from hypserini.errors import HypseriniError
     from hypserini.modeling import QNet, load_model, register_q_net
     from hypserini.search import Hit, LuceneHypencoderSearcher
+    from hypserini.settings import EncodingSettings
 
 __version__ = "0.1.0"
 
 before_pyserini.watch()
 
 _HOME_OF = {
+    "EncodingSettings": "hypserini.settings",
     "Hit": "hypserini.search",
     "HypseriniError": "hypserini.errors",
     "LuceneHypencoderSearcher": "hypserini.search",
@@ -29,6 +31,7 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "EncodingSettings",
     "Hit",
     "HypseriniError",
     "LuceneHypencoderSearcher",

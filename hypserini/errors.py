@@ -43,7 +43,7 @@ def named(names: Iterable[object], most: int = 8) -> str:
     """Some names in a row, for a message; "none" without any."""
     some = list(islice(names, most + 1))
     texts = [
-        shorten(name, 30) if isinstance(name, str) and name.isprintable() else shown(name, 30)
+        shorten(name, 40) if isinstance(name, str) and name.isprintable() else shown(name, 40)
         for name in some[:most]
     ]
     return ", ".join([*texts, "..."] if len(some) > most else texts) or "none"

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Before any library is imported: nothing may look for the web.
@@ -79,6 +84,23 @@ def make_documents(count: int, *, seed: int = 0) -> list[dict[str, str]]:
     ]
 
 
+def wait_for_documents(process: subprocess.Popen[bytes], index: Path, count: int) -> None:
+    """Wait until a process has committed more than so many documents to an index."""
+    from hypserini.errors import IndexingError
+    from hypserini.index.reader import Index
+
+    committed, deadline = 0, time.monotonic() + 120
+    while committed <= count and time.monotonic() < deadline:
+        assert process.poll() is None, "the build ended before it could be killed"
+        time.sleep(0.01)
+        with (
+            suppress(IndexingError),
+            Index(index) as opened,
+        ):  # before the first commit there is none
+            committed = opened.num_docs
+    assert committed > count
+
+
 def write_jsonl(path: Path, documents: list[dict[str, str]]) -> Path:
     """Write one JSON object a line."""
     path.write_text("".join(json.dumps(document) + "\n" for document in documents))
@@ -134,3 +156,37 @@ def cacm() -> Path:
     if not (SHARED / "cacm").is_dir():
         pytest.skip("CACM does not lie beside the checkout")
     return SHARED / "cacm"
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes, as if the disk were full."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes a disk of a size such as 300k, or gives it another; where the tests may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = False
+
+    def sized(size: str) -> Path:
+        nonlocal mounted
+        options = f"size={size}" + (",remount" if mounted else "")
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("the tests may not mount a disk here")
+        mounted = True
+        return folder
+
+    yield sized
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import make_documents, make_tokenizer
+from rankings import scores_like
 
 MODEL = "jfkback/hypencoder.6_layer"
 INDEX = "indexes/msmarco-v1-passage.hypencoder.6_layer"
@@ -155,10 +156,8 @@ def test_the_index_is_opened_by_its_name_as_pyserinis_are(workplace: Path) -> No
     assert first == f"{PASSAGES} {MODEL}"
     lines = [line.split() for line in (workplace / "run.txt").read_text().splitlines()]
     expected = {docid: float(score) for qid, _, docid, _, score, _ in lines if qid == "156493"}
-    found = dict(hit.split() for hit in hits)
-    assert found.keys() == expected.keys()
-    for docid, score in found.items():
-        assert float(score) == pytest.approx(expected[docid], rel=1e-4, abs=1e-4)
+    found = {docid: float(score) for docid, score in map(str.split, hits)}
+    assert found == scores_like(expected)
     assert "there is no index msmarco-v1-passage in indexes" in last
     assert "msmarco-v1-passage.hypencoder.6_layer" in last
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hypserini.errors import ModelError
 from hypserini.modeling import DualEncoder, QNet
+from hypserini.modeling.packed_linear import pack_linears
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
 from hypserini.modeling.workers import check_threads
 
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 class _TextEncoder:
     """What encoding documents and queries has in common: texts become batches of token ids."""
+
+    texts: str
+    """What is encoded: `queries` or `documents`."""
 
     def __init__(self, model: DualEncoder, prefix: str, max_length: int, batch_size: int) -> None:
         self.model = model
@@ -35,6 +39,16 @@ class _TextEncoder:
             raise ModelError(
                 f"{self.max_length} tokens leave no room for a text, since {len(nothing)} stand"
                 f" around each one of {model.name}: give a larger --max-length."
+            )
+        pack_linears(model)
+        encodes = getattr(model.config, "encodes", "") or self.texts
+        if encodes != self.texts:
+            logger.warning(
+                "%s was trained to encode %s, not %s: they have an encoder of their own, which"
+                " --model names",
+                model.name,
+                encodes,
+                self.texts,
             )
 
     def _tokenize(
@@ -73,6 +87,8 @@ class DocumentEncoder(_TextEncoder):
     Raises:
         ModelError: `max_length` leaves no room for a text.
     """
+
+    texts = "documents"
 
     def __init__(
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 64
@@ -124,6 +140,8 @@ class QueryEncoder(_TextEncoder):
     Raises:
         ModelError: `max_length` leaves no room for a text.
     """
+
+    texts = "queries"
 
     def __init__(
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 32

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from hypserini.errors import CollectionError
+from hypserini.errors import CollectionError, named
 
 
 def beir_file(folder: str | Path, name: str) -> Path:
@@ -14,11 +15,11 @@ def beir_file(folder: str | Path, name: str) -> Path:
         CollectionError: the folder has no such file; names those of that kind that it has.
     """
     for path in (Path(folder, name), Path(folder, f"{name}.gz")):
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     here = path.parent
-    there = sorted(p.name for p in here.iterdir() if p.is_file()) if here.is_dir() else []
-    hint = f"{here} holds {', '.join(there[:8])}" if there else "the folder has another form"
+    there = sorted(p.name for p in here.iterdir() if p.is_file()) if os.path.isdir(here) else []
+    hint = f"{here} holds {named(there)}" if there else "the folder has another form"
     raise CollectionError(
         f"{folder} has no {name} ({hint}): a BEIR folder holds corpus.jsonl, queries.jsonl and "
         "qrels/<split>.tsv."

@@ -43,7 +43,9 @@ def read_queries(name: str) -> list[tuple[str, str]]:
     with _obtaining(name, "queries"):
         for number, query in enumerate(dataset.queries_iter(), 1):
             with placed(f"{name}, query {number}", DatasetError):
-                text = clean(" ".join(query.default_text().split()))
+                text = clean(" ".join((query.default_text() or "").split()))
+                if not text:
+                    raise Malformed("it has no text.")
                 queries.append((check_id(query.query_id), text))
     return queries
 

@@ -77,9 +77,10 @@ def _elements(
 def _check_end(data: bytes, file: IO[bytes], line: int) -> None:
     """Refuse what follows an array, another one for example: it would be left out."""
     while data:
-        if data.strip():
+        more = data.lstrip()
+        line += data.count(b"\n", 0, len(data) - len(more))
+        if more:
             raise Malformed("malformed JSON (something follows the end of the array).", line)
-        line += data.count(b"\n")
         data = file.read(CHUNK)
 
 

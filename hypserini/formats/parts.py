@@ -24,11 +24,16 @@ LONGEST = 200
 _numbers = count()
 
 
+def new_path(place: Path) -> Path:
+    """A name beside an output that no other part of this process has."""
+    return place.with_name(f"{_stem(place)}{os.getpid()}-{next(_numbers)}.part")
+
+
 def new_file(place: Path) -> tuple[Path, int]:
     """Make the part of a file; return it with an open descriptor, whose end is the lock's."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
-        path = _new_path(place)
+        path = new_path(place)
         try:
             descriptor = os.open(path, flags, 0o666)
         except FileExistsError:
@@ -40,7 +45,7 @@ def new_file(place: Path) -> tuple[Path, int]:
 def new_folder(place: Path) -> tuple[Path, int | None]:
     """Make the part of a folder; return it with its descriptor, None where folders have none."""
     while True:
-        path = _new_path(place)
+        path = new_path(place)
         try:
             path.mkdir()
         except FileExistsError:
@@ -84,6 +89,8 @@ def held(descriptor: int) -> Iterator[None]:
 
 def clean(place: Path) -> None:
     """Remove the parts of an output whose processes are gone; those of others stay."""
+    if not place.parent.is_dir():
+        return
     for path, pid in _parts(place):
         if (pid == os.getpid() or not _is_alive(pid)) and _lock_is_free(path):
             if path.is_dir():
@@ -103,10 +110,6 @@ def _stem(place: Path) -> str:
     if len(os.fsencode(name)) > LONGEST:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     return f".{name}."
-
-
-def _new_path(place: Path) -> Path:
-    return place.with_name(f"{_stem(place)}{os.getpid()}-{next(_numbers)}.part")
 
 
 def _parts(place: Path) -> Iterator[tuple[Path, int]]:

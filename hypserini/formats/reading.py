@@ -6,7 +6,6 @@ is wrong with a file is raised as the error of the caller's room.
 
 from __future__ import annotations
 
-import errno
 import gzip
 import os
 import zlib
@@ -16,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from hypserini.errors import HypseriniError
+from hypserini.errors import HypseriniError, shown
 from hypserini.formats.values import Malformed, clean, decode, parse_json
 
 LONGEST_LINE = 64 << 20
@@ -37,6 +36,8 @@ def reading(path: str | os.PathLike[str], failure: Failure, what: str = "file") 
         failure: what to raise.
         what: what the file is to the user ("run", "qrels file").
     """
+    if "\0" in os.fspath(path):
+        raise failure(f"the {what} {shown(os.fspath(path))} does not exist.")
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -58,8 +59,6 @@ def placed(place: str, failure: Failure) -> Iterator[None]:
 
 def open_bytes(path: str | os.PathLike[str]) -> IO[bytes]:
     """Open a file for reading; what is in a `.gz` is unpacked, all members of it."""
-    if "\0" in os.fspath(path):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     return gzip.open(path, "rb") if is_packed(path) else open(path, "rb")  # type: ignore[return-value]
 
 
@@ -105,7 +104,8 @@ def read_lines(
     number = 1
     with reading(path, failure, what), open_bytes(path) as file:
         for block in _blocks(_chunks(file)):
-            check_length(block, LONGEST_LINE + _BLOCK, f"{path}, line {number}", failure)
+            if len(block) > LONGEST_LINE + _BLOCK:
+                check_length(block, LONGEST_LINE, f"{path}, line {number}", failure)
             try:
                 for line in _texts(block):
                     if line and not line.isspace():
@@ -143,17 +143,16 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _texts(block: bytes) -> Iterator[str]:
     """The lines of a block, decoded together for speed, or one by one up to what is no UTF-8."""
-    block = block.removesuffix(b"\n")
     try:
         text = block.decode()
     except UnicodeDecodeError:
-        yield from map(decode, block.split(b"\n"))
+        yield from map(decode, block.splitlines())
         return
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\ufeff" in text:  # files put together have marks within
         text = text.removeprefix("\ufeff").replace("\n\ufeff", "\n")
-    yield from clean(text).split("\n")
+    yield from clean(text).removesuffix("\n").split("\n")
 
 
 def read_text(

@@ -105,9 +105,9 @@ class _Values:
             self._not_scores = line, text
 
     def are_ranks(self) -> bool:
+        if self._not_ranks is None and self._zero is not None:
+            raise RunError(f"{self._path}, line {self._zero}: the rank 0 is not 1 or more.")
         if self._not_ranks is None and (self._begins_at_1 or self._not_scores is None):
-            if self._zero is not None:
-                raise RunError(f"{self._path}, line {self._zero}: the rank 0 is not 1 or more.")
             return bool(self._last)
         if self._not_scores is None:
             return False

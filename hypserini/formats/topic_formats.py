@@ -54,7 +54,7 @@ def topic_of(record: Record, query_key: str | None = None) -> tuple[str, str]:
 
     Args:
         record: the topic's fields.
-        query_key: the field that is the text; by default one of TEXT_KEYS.
+        query_key: the field that is the text, where there are several; by default one of TEXT_KEYS.
 
     Raises:
         Malformed: there is no id or no text, or one that cannot be used.
@@ -63,7 +63,8 @@ def topic_of(record: Record, query_key: str | None = None) -> tuple[str, str]:
     if qid is None or (isinstance(qid, str) and not qid.strip()):
         raise Malformed(f"the topic has no id (its fields are {named(record)}).")
     qid = check_id(qid.strip() if isinstance(qid, str) else qid)
-    present = [key for key in ([query_key] if query_key else TEXT_KEYS) if key in record]
+    several = len(record) > 2
+    present = [k for k in ([query_key] if query_key and several else TEXT_KEYS) if k in record]
     if not present:
         missing = f"<{query_key or 'title'}>" if "num" in record else query_key or "text"
         raise Malformed(f"the topic has no {missing} (its fields are {named(record)}).")
@@ -102,7 +103,7 @@ def _parse_tsv(lines: Iterable[tuple[int, str]], path: str | Path) -> Iterator[t
                 f"{path}, line {line}: no TAB between an id and a text: {shown(text.strip())}."
             )
         # What follows the second column is not the query, but for a first line that says so.
-        yield f"line {line}", table.row(text) if table else {"id": columns[0], "text": columns[1]}
+        yield f"line {line}", table.row(text) if table else {"qid": columns[0], "title": columns[1]}
 
 
 def _parse_numbered(
@@ -117,7 +118,7 @@ def _parse_numbered(
             )
         if prioritized:
             query = query.partition(":")[2]
-        yield f"line {line}", {"id": number, "text": query}
+        yield f"line {line}", {"qid": number, "title": query}
 
 
 def _parse_tags(content: str, path: str | Path) -> Iterator[tuple[str, Record]]:

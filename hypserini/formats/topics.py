@@ -9,8 +9,9 @@ from pathlib import Path
 
 from hypserini.errors import TopicsError
 from hypserini.formats import ir_datasets, names
-from hypserini.formats.reading import is_file, placed
+from hypserini.formats.reading import is_file
 from hypserini.formats.topic_formats import read_records, topic_of
+from hypserini.formats.values import Malformed
 
 MSMARCO_PASSAGE = "msmarco-v1-passage"
 _MSMARCO_PASSAGE_NAMES = {
@@ -107,8 +108,10 @@ def read_topics(path: str | Path, *, query_key: str | None = None) -> list[tuple
     items: list[tuple[str, str]] = []
     places: dict[str, str] = {}
     for place, record in read_records(path):
-        with placed(f"{path}, {place}", TopicsError):
+        try:
             qid, text = topic_of(record, query_key)
+        except Malformed as error:
+            raise TopicsError(f"{path}, {place}: {error}") from error
         if qid in places:
             raise TopicsError(
                 f"{path}, {place}: topic {qid} was already given in {places[qid]}: remove one."

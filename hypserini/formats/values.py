@@ -60,6 +60,8 @@ def parse_json(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
+        if text[-1:].isspace():  # what breaks off at the end does so in the last line with text
+            return parse_json(text.rstrip())
         raise Malformed(
             f"malformed JSON ({error.msg} at column {error.colno}).", error.lineno - 1
         ) from error

@@ -61,6 +61,14 @@ class VectorSource:
                 yield from read(file)
 
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "str": (str,),
+    "bool | None": (bool, type(None)),
+}
+"""What may stand in the fields of a manifest, by the names of their types."""
+
+
 def _read_manifest(path: Path) -> Manifest | None:
     if not os.path.isfile(path):
         return None
@@ -69,9 +77,9 @@ def _read_manifest(path: Path) -> Manifest | None:
         if not isinstance(value, dict):
             raise Malformed(f"no JSON object but {shown(value)}.")
         for field in fields(Manifest):
-            wanted = int if field.type == "int" else str
             given = value.get(field.name, field.default)
-            if type(given) is not wanted or (isinstance(given, int) and given < 0):
+            negative = isinstance(given, int) and given < 0
+            if type(given) not in _TYPES[str(field.type)] or negative:
                 raise Malformed(f"{field.name} is {shown(given)}.")
         if unknown := set(value) - {field.name for field in fields(Manifest)}:
             raise Malformed(f"there is no field {shown(min(unknown))}.")

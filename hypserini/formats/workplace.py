@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hypserini.formats import parts
 from hypserini.formats.disk import sync, try_lock
 
 LOCK = "hypserini.lock"
@@ -53,17 +55,18 @@ class Workplace:
 
         Raises:
             BusyError: Another process or thread has it.
-            ForeignError: It is not empty and none of ours, or no folder.
+            ForeignError: It is a folder of the user's with something in it, or no folder.
             OSError: It cannot be made.
         """
         while self._descriptor is None:
             try:
-                self._make()
-                descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+                descriptor = self._open() if os.path.lexists(self.folder) else self._make()
             except FileNotFoundError:
                 if not self.folder.parent.is_dir():
                     raise
                 continue  # whoever had it has just removed it
+            if descriptor is None:
+                continue
             try:
                 if not try_lock(descriptor):
                     raise BusyError
@@ -73,16 +76,31 @@ class Workplace:
                 if self._descriptor is None:
                     os.close(descriptor)
 
-    def _make(self) -> None:
+    def _open(self) -> int:
+        """Open the lock of a folder that is there."""
+        if not self.folder.is_dir() and os.path.lexists(self.folder):
+            raise ForeignError
+        self._made = self.is_ours
+        if not self._made and any(os.scandir(self.folder)) and not self.is_ours:
+            raise ForeignError
+        return os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+
+    def _make(self) -> int | None:
+        """Make the folder, which appears with its lock; None if another process was faster."""
+        beside = parts.new_path(self.folder)
+        beside.mkdir()
+        descriptor = os.open(beside / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            self.folder.mkdir()
-            self._made = True
-        except FileExistsError:
-            if not os.path.isdir(self.folder) and os.path.lexists(self.folder):
-                raise ForeignError from None
-            self._made = self.is_ours
-            if not self._made and any(self.folder.iterdir()) and not self.is_ours:
-                raise ForeignError from None
+            try_lock(descriptor)
+            os.rename(beside, self.folder)
+        except OSError as error:
+            os.close(descriptor)
+            shutil.rmtree(beside, ignore_errors=True)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return None
+            raise
+        self._made = True
+        return descriptor
 
     def _is_still(self, descriptor: int) -> bool:
         """Whether the locked file is the one in the folder, and not of a folder that is gone."""
@@ -121,11 +139,15 @@ class Workplace:
         self.release()
 
     def remove(self) -> None:
-        """Give it up, and remove the folder if we made it and nothing is left in it."""
-        (self.folder / LOCK).unlink(missing_ok=True)
-        if self._made:
-            with suppress(OSError):  # what is left in it is the user's
-                self.folder.rmdir()
+        """Give it up, and remove the folder if we made it and nothing else is left in it."""
+        folder = self.folder
+        if self._made and os.listdir(folder) == [LOCK]:
+            # An empty folder would be taken for a user's by whoever comes after a kill.
+            folder = parts.new_path(folder)
+            os.rename(self.folder, folder)
+        (folder / LOCK).unlink()
+        if folder != self.folder:
+            folder.rmdir()
         self.release()
 
     def release(self) -> None:

@@ -12,12 +12,17 @@ from pathlib import Path
 
 from hypserini.formats.workplace import LOCK
 
+CALIBRATION = "hypserini-calibration.json"
+"""What tangent search was calibrated to (`search/calibration.py`)."""
+
 MAGIC = b"\x3f\xd7\x6c\x17"
 """The first bytes of Lucene's files (CodecUtil), but for temporary ones."""
 
 _CLAIMED = re.compile(r"_[a-z0-9]+(_.*)?\..*|(pending_)?segments.*|write\.lock")
 _NAMED = re.compile(r"_[a-z0-9]+(_[\w-]+)*\.[a-z]+|(pending_)?segments(_[a-z0-9]+)?")
-_OURS = re.compile(r"hypserini-.*|\.hypserini-.*\.part|" + re.escape(LOCK))
+_OURS = re.compile(
+    rf"({re.escape(CALIBRATION)}|\.{re.escape(CALIBRATION)}\..*\.part|{re.escape(LOCK)})"
+)
 
 
 def has_commit(folder: Path) -> bool:
@@ -42,7 +47,7 @@ def remove(folder: Path) -> None:
 
 
 def remove_notes(folder: Path) -> None:
-    """Remove what we keep beside Lucene's files, such as a calibration."""
+    """Remove what we keep beside Lucene's files: it was of the documents of before."""
     for path in folder.iterdir():
         if _is_our(path):
             path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from typing import Any, Self
 from hypserini import jvm
 from hypserini.defaults import index_path
 from hypserini.errors import IndexingError
+from hypserini.formats import parts
 from hypserini.formats.workplace import LOCK, BusyError, ForeignError, Workplace
 from hypserini.index import lucene_files
 
@@ -49,26 +50,39 @@ class IndexPlace:
         self.target = Path(os.path.realpath(index_path(index)))
         if self.target == self.target.parent:
             raise IndexingError(f"{self.target} is no place for an index: give a folder in it.")
+        if not os.fsencode(self.target).decode(errors="replace") == str(self.target):
+            raise IndexingError(
+                f"{str(self.target)!r} is not valid Unicode, and Java would write to another place:"
+                " choose another --index."
+            )
         self.building = self.target.with_name(self.target.name + ".building")
         self.resume = resume
         self.overwrite = overwrite
         self._workplace = Workplace(self.building)
 
     def __enter__(self) -> Self:
+        try:
+            self._enter()
+        except OSError as error:
+            raise IndexingError(
+                f"cannot make an index at {self.target} ({error.strerror}): choose another --index."
+            ) from error
+        return self
+
+    def _enter(self) -> None:
+        parts.clean(self.building)
         self._check_target()
         if self.resume and not self.building.exists():
             raise self._nothing_to_resume()
         self._claim()
         try:
-            (self.target / LOCK).unlink(missing_ok=True)  # of a build that was killed at its end
             self._tidy()
             self._check_target()
             self._check_building()
-            self._workplace.note(overwrite=self._overwrites())
+            self._workplace.note(index=self.target.name, overwrite=self._overwrites())
         except BaseException:
             self._leave()
             raise
-        return self
 
     def __exit__(
         self,
@@ -91,7 +105,10 @@ class IndexPlace:
         Raises:
             IndexingError: That cannot be done; what was built stays and can be resumed.
         """
+        if lucene_files.has_commit(self.target) and not self._overwrites():
+            raise self._not_to_replace()
         try:
+            self._check_target()
             if self.target.exists():
                 self._replace()
                 self._workplace.remove()
@@ -116,11 +133,6 @@ class IndexPlace:
                 f"{self.building}, where the index would grow, exists and was not made by"
                 " hypserini: move it away, or choose another --index."
             ) from None
-        except OSError as error:
-            raise IndexingError(
-                f"cannot make the folder {self.building} ({error.strerror}): "
-                "choose another --index."
-            ) from error
 
     def _leave(self) -> None:
         if self._workplace.is_claimed:
@@ -134,6 +146,7 @@ class IndexPlace:
         target = self.target
         if not target.exists():
             return
+        self._check_finished()
         if not target.is_dir() or not (lucene_files.has_commit(target) or self._is_free()):
             raise IndexingError(
                 f"{target} exists and is not a Lucene index: choose another folder for --index."
@@ -142,13 +155,17 @@ class IndexPlace:
             self._check_replaced()
         if os.path.ismount(target):
             raise IndexingError(f"{target} is the root of a disk: give a folder in it as --index.")
-        try:
-            with tempfile.TemporaryFile(dir=target):
-                pass
-        except OSError as error:
+        with tempfile.TemporaryFile(dir=target):
+            pass  # it can be written to
+
+    def _check_finished(self) -> None:
+        """Refuse what another index grows in; forgive a build that was killed at its very end."""
+        at_work = Workplace(self.target)
+        if at_work.is_ours and at_work.notes.get("index") != self.target.name:
             raise IndexingError(
-                f"cannot write to {target} ({error.strerror}): choose another --index."
-            ) from error
+                f"{self.target} is the unfinished build of another index: give another --index."
+            )
+        (self.target / LOCK).unlink(missing_ok=True)
 
     def _is_free(self) -> bool:
         """Whether the target holds nothing but what a killed replacement left."""
@@ -191,12 +208,15 @@ class IndexPlace:
                 "give --resume to go on with it, or --overwrite to start again."
             )
         if self.resume and lucene_files.has_commit(self.target) and not self._overwrites():
-            raise IndexingError(
-                f"the index {self.target} was not there when the build in {self.building} was "
-                "begun: move it away to resume."
-            )
+            raise self._not_to_replace() if begun else self._nothing_to_resume()
         if self.resume and not begun:
             logger.info("nothing had been committed: the build starts again")
+
+    def _not_to_replace(self) -> IndexingError:
+        return IndexingError(
+            f"the index {self.target} was not there when the build in {self.building} was begun: "
+            "move it away, and go on with --resume."
+        )
 
     def _overwrites(self) -> bool:
         """Whether the user has said, now or when the build was begun, that it may replace."""

@@ -15,6 +15,7 @@ from hypserini import jvm
 from hypserini.errors import IndexingError
 
 DOCIDS_A_CALL = 65536
+LOOKED_UP_AT_ONCE = 4096
 SOME = 48
 ALIKE = 0.05
 """Standard deviation over mean, as in Lengths.java."""
@@ -94,11 +95,23 @@ class Index:
 
     def stored(self, docid: str, field: str) -> str | None:
         """A stored field of a document; None if there is no such document, or field."""
-        name = jvm.pack([docid])
-        with self.reading():
-            number = self.java.docOf(name)
-            packed = self.java.stored(number, field) if number >= 0 else None
-            return jvm.unpack(packed)[0] if packed is not None else None
+        return self.stored_fields([docid], field)[0]
+
+    def stored_fields(self, docids: Sequence[str], field: str) -> list[str | None]:
+        """A stored field of each document; None where there is no such document, or field."""
+        found: list[str | None] = []
+        for packed in _packed(docids):
+            with self.reading():
+                found += jvm.unpack_some(self.java.stored(packed, field))
+        return found
+
+    def holds(self, docids: Sequence[str]) -> list[bool]:
+        """Which of the documents the index holds."""
+        found: list[bool] = []
+        for packed in _packed(docids):
+            with self.reading():
+                found += [number >= 0 for number in self.java.docsOf(packed)]
+        return found
 
     def docids(self) -> Iterator[str]:
         """The docids of all live documents, in the order of the index."""
@@ -109,29 +122,27 @@ class Index:
             yield from docids
 
     def vectors(self, docids: Sequence[str]) -> np.ndarray:
-        """The vectors of some documents, `[n, dimension] float32`.
+        """The vectors of some documents in their order, `[n, dimension] float32`.
 
         Raises:
             IndexingError: A docid that is not in the index, or has no vector.
         """
-        rows = np.empty((len(docids), self.dimension), dtype=np.float32)
-        for row, docid in enumerate(docids):
-            name = jvm.pack([docid])
+        blocks = [np.empty((0, self.dimension), np.float32)]
+        for packed in _packed(docids):
             with self.reading():
-                number = self.java.docOf(name)
-                vector = self.java.vector(number) if number >= 0 else None
-            if vector is None:
-                raise IndexingError(f"the index {self.path} has no vector of document {docid}.")
-            rows[row] = vector
+                blocks.append(_rows(self.java.vectors(packed), self.dimension))
+        rows = np.concatenate(blocks)
+        absent = np.isnan(rows).any(axis=1) if self.dimension else np.ones(len(docids), bool)
+        if absent.any():
+            docid = docids[int(absent.argmax())]
+            raise IndexingError(f"the index {self.path} has no vector of document {docid}.")
         return rows
 
     @cached_property
     def some_vectors(self) -> np.ndarray:
         """Up to 48 vectors spread evenly over the index, `[n, dimension] float32`."""
         with self.reading():
-            packed = self.java.someVectors(SOME)
-        rows = np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
-        return rows.reshape(len(rows) // max(1, self.dimension), self.dimension)
+            return _rows(self.java.someVectors(SOME), self.dimension)
 
     @cached_property
     def equally_long(self) -> bool:
@@ -148,6 +159,18 @@ class Index:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _packed(docids: Sequence[str]) -> Iterator[bytes]:
+    """Docids as Java takes them, so many at once that what comes back is no burden."""
+    for start in range(0, len(docids), LOOKED_UP_AT_ONCE):
+        yield jvm.pack(docids[start : start + LOOKED_UP_AT_ONCE])
+
+
+def _rows(packed: Any, dimension: int) -> np.ndarray:
+    """Vectors that Java gives as bytes, `[n, dimension] float32`."""
+    numbers = np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
+    return numbers.reshape(len(numbers) // max(1, dimension), dimension)
 
 
 def _why_not(path: Path, error: Any) -> str:

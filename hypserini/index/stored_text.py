@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from hypserini.errors import CollectionError, IndexingError
 from hypserini.formats.documents import text_of
 from hypserini.formats.reading import placed
+from hypserini.formats.values import Malformed, parse_json
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 
@@ -52,6 +52,11 @@ class StoredDocument:
         except CollectionError:
             return None
 
+    def shown(self) -> str:
+        """What a reader is shown: the text, or all that is stored where that holds none."""
+        contents = self.contents()
+        return self._raw if contents is None else contents
+
 
 class StoredTexts:
     """Looks up documents and their texts by docid.
@@ -77,9 +82,16 @@ class StoredTexts:
             IndexingError: No JSON is stored of the document.
             CollectionError: The JSON has no text.
         """
-        raw = self._index.raw(docid)
+        return self.texts([docid])[0]
+
+    def texts(self, docids: Sequence[str]) -> list[str | None]:
+        """The texts of many documents at once, as `text` gives each."""
+        raws = self._index.stored_fields(docids, "raw")
+        return [self._text(docid, raw) for docid, raw in zip(docids, raws, strict=True)]
+
+    def _text(self, docid: str, raw: str | None) -> str | None:
         if raw is None:
-            if self._index.stored(docid, "id") is None:
+            if not self._index.holds([docid])[0]:
                 return None
             raise IndexingError(
                 f"the index {self._index.path} stores no text of document {docid}: build it from "
@@ -97,8 +109,8 @@ class StoredTexts:
 def _object(raw: str) -> dict[str, Any] | None:
     """The JSON object that is stored, or None where something else is."""
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
+        value = parse_json(raw)
+    except Malformed:
         return None
     return value if isinstance(value, dict) else None
 

@@ -4,6 +4,7 @@
 """
 
 from hypserini.jvm.border import (
+    LARGEST,
     pack,
     pack_path,
     reading,
@@ -11,10 +12,12 @@ from hypserini.jvm.border import (
     shared_array,
     unpack,
     unpack_pairs,
+    unpack_some,
 )
 from hypserini.jvm.starting import detach, find_jdk, java_class, lucene_version, start
 
 __all__ = [
+    "LARGEST",
     "detach",
     "find_jdk",
     "java_class",
@@ -27,4 +30,5 @@ __all__ = [
     "start",
     "unpack",
     "unpack_pairs",
+    "unpack_some",
 ]

@@ -21,6 +21,8 @@ _DAMAGE = ("CorruptIndexException", "EOFException", "IndexFormatTooOldException"
 _MISSING = ("NoSuchFileException", "FileNotFoundException")
 _QUERY = ("TooManyClauses", "TooManyNestedClauses", "TooComplexToDeterminizeException")
 _AGAIN = "build the index again, or copy it whole."
+LARGEST = 2**31 - 1
+"""The largest number that Java's int holds; no index has more documents."""
 
 
 def pack(strings: Sequence[str], errors: str = "replace") -> bytes:
@@ -36,12 +38,21 @@ def pack_path(path: Path) -> bytes:
 
 
 def unpack(packed: Any) -> list[str]:
-    """Unpack strings that Java's Texts packed."""
+    """Unpack strings that Java's Texts packed; none of them is null."""
+    return [string for string in unpack_some(packed) if string is not None]
+
+
+def unpack_some(packed: Any) -> list[str | None]:
+    """Unpack strings that Java's Texts packed; None where Java had null."""
     data = packed.tostring()
     count = int.from_bytes(data[:4], "little")
-    ends = np.cumsum(np.frombuffer(data, "<i4", count + 1, 0)).tolist()
-    first = 4 * (count + 1) - count  # the number of strings stands before the lengths
-    return [data[first + start : first + end].decode("utf-8") for start, end in pairwise(ends)]
+    lengths = np.frombuffer(data, "<i4", count, 4)
+    first = 4 * (count + 1)
+    starts = (first + np.concatenate([[0], np.cumsum(lengths.clip(0))])).tolist()
+    return [
+        None if length < 0 else data[start:end].decode("utf-8")
+        for length, (start, end) in zip(lengths.tolist(), pairwise(starts), strict=True)
+    ]
 
 
 def shared_array(buffer: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""Our Java classes: finds the jar that fits Pyserini's Lucene, or compiles it; the `make jar`."""
+"""Our Java classes: finds the jar that fits Pyserini's Lucene, or compiles it."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import importlib.util
 import logging
@@ -11,10 +10,8 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
-from hypserini import cli
 from hypserini.defaults import cache_folder
 from hypserini.errors import JavaError
 from hypserini.jvm import jdk
@@ -150,27 +147,3 @@ def _archive(classes: Path, jar: Path) -> None:
             entry = zipfile.ZipInfo(file.relative_to(classes).as_posix())
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, file.read_bytes())
-
-
-def _command(args: argparse.Namespace) -> None:
-    anserini = anserini_jar()
-    name = jar_name(lucene_line(anserini))
-    for stale in args.output.glob(f"{name.rpartition('-')[0]}-*.jar"):
-        if stale.name != name:
-            stale.unlink()
-    if not (args.output / name).is_file():
-        build(anserini, args.output)
-    logger.info("%s", args.output / name)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Build the jar for the installed Pyserini into the package, and remove stale ones."""
-    parser = cli.Parser(prog="python -m hypserini.jvm.jar", description=main.__doc__)
-    parser.add_argument(
-        "--output", type=Path, default=JARS, help="folder of the jar (default: in the package)"
-    )
-    return cli.main(parser, _command, argv)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -31,6 +31,7 @@ class DualEncoderConfig(PreTrainedConfig):
         normalize: document vectors get length 1, and a bi-encoder's query vectors as well.
         query_prefix: put before every query.
         document_prefix: put before every document.
+        lower_case: texts are lowered before the tokenizer sees them.
         query_max_length: tokens that a query is cut to.
         document_max_length: tokens that a document is cut to.
     """
@@ -47,6 +48,7 @@ class DualEncoderConfig(PreTrainedConfig):
     normalize: bool = False
     query_prefix: str = ""
     document_prefix: str = ""
+    lower_case: bool = False
     query_max_length: int = QUERY_MAX_LENGTH
     document_max_length: int = DOCUMENT_MAX_LENGTH
 

@@ -203,6 +203,8 @@ class DualEncoder(PreTrainedModel):
         digest = hashlib.sha256(self.passage_encoder.pooling.encode())
         if self.passage_encoder.normalize:
             digest.update(b" normalized")
+        if self.config.lower_case:
+            digest.update(b" lower case")
         for name, weight in sorted(self.passage_encoder.transformer.named_parameters()):
             if name.startswith("pooler."):  # takes no part in the vectors, and some files lack it
                 continue

@@ -43,6 +43,7 @@ def fill_model(model: DualEncoder, tensors: Mapping[str, Tensor], source: str) -
             tensors[original] = tensors[copy]
         elif original in tensors:
             tensors[copy] = tensors[original]
+    check_types(tensors, source)
     _share_within(tensors, wanted)
     missing = [name for name in wanted if name not in tensors and ".pooler." not in name]
     unexpected = [name for name in tensors if name not in wanted and ".pooler." not in name]
@@ -62,6 +63,21 @@ def fill_model(model: DualEncoder, tensors: Mapping[str, Tensor], source: str) -
             target.copy_(tensors[name])
         else:
             target.zero_()
+
+
+def check_types(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights that are whole numbers.
+
+    Raises:
+        ModelError: names one.
+    """
+    for name, tensor in tensors.items():
+        if name.endswith((".weight", ".bias")) and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ModelError(
+                f"{source}: the weights {name} are of the type {kind}: quantised weights are not"
+                " supported."
+            )
 
 
 def unwrapped(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
@@ -100,11 +116,6 @@ def _check(tensor: Tensor, target: Tensor, what: str) -> None:
         raise ModelError(
             f"{what} have the shape {list(tensor.shape)}, but config.json asks for "
             f"{list(target.shape)}."
-        )
-    if target.is_floating_point() and not tensor.is_floating_point():
-        raise ModelError(
-            f"{what} are of the type {str(tensor.dtype).removeprefix('torch.')}: quantised weights"
-            " are not supported."
         )
     if not bool(tensor.sum(dtype=torch.float32).isfinite()):
         raise ModelError(f"{what} hold NaN or infinity.")

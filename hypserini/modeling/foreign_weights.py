@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from hypserini.errors import ModelError
-from hypserini.modeling.filling import some, unwrapped
+from hypserini.modeling.filling import check_types, some, unwrapped
 from hypserini.modeling.quiet import quietly
 from hypserini.modeling.transformer import is_encoder_decoder, make_transformer
 
@@ -48,6 +48,7 @@ def load_transformer(
     prefix = getattr(wanted, "base_model_prefix", "")
     names = {name for name, _ in wanted.named_parameters()}
     tensors = unwrapped(tensors, names | {f"{prefix}.{name}" for name in names})
+    check_types(tensors, source)
     with quietly():
         try:
             # Of no named place: the configuration and the weights are those given here.

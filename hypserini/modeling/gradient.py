@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hypserini.modeling.onednn import operators
 from hypserini.modeling.weights import QNetWeights
 
 LAYER_NORM_EPS = 1e-5
@@ -32,7 +33,7 @@ def gradient_dense(q_net: QNetWeights, points: Tensor, mean: bool = False) -> tu
     slopes: list[Tensor] = []
     norms: list[_Norm | None] = []
     for block, bias in enumerate(q_net.vectors):
-        z = torch.baddbmm(bias.unsqueeze(1), x, q_net.matrices[block])
+        z = _product(x, q_net.matrices[block].transpose(1, 2), bias)
         y = q_net.activation(z)
         slopes.append(_slope(config.activation_type, z, y))
         norm = None
@@ -46,7 +47,7 @@ def gradient_dense(q_net: QNetWeights, points: Tensor, mean: bool = False) -> tu
             y = norm.output
         norms.append(norm)
         x = y
-    scores = torch.bmm(x, q_net.matrices[-1]).squeeze(-1)
+    scores = _product(x, q_net.matrices[-1].transpose(1, 2)).squeeze(-1)
     g = q_net.matrices[-1].transpose(1, 2).expand(-1, points.shape[1], -1)
     for block in reversed(range(len(q_net.vectors))):
         norm = norms[block]
@@ -58,10 +59,21 @@ def gradient_dense(q_net: QNetWeights, points: Tensor, mean: bool = False) -> tu
         g = g * slopes[block]
         if mean and block == 0:
             g, straight = g.mean(1, keepdim=True), straight.mean(1, keepdim=True)
-        g = torch.bmm(g, q_net.matrices[block].transpose(1, 2))
+        g = _product(g, q_net.matrices[block])
         if config.has_residual(block):
             g = g + straight
     return scores, g if g.shape[1] == 1 or not mean else g.mean(1, keepdim=True)
+
+
+def _product(x: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x W^T + b`, `[q, m, out]`, of `x` `[q, m, in]` and `weights` `[q, out, in]`."""
+    fused = operators(x.dtype) if len(x) == 1 and x.device.type == "cpu" else None
+    if fused is not None:
+        one = None if bias is None else bias[0]
+        return fused.product(x[0], weights[0], one).unsqueeze(0)
+    if bias is None:
+        return torch.bmm(x, weights.transpose(1, 2))
+    return torch.baddbmm(bias.unsqueeze(1), x, weights.transpose(1, 2))
 
 
 def gradient_autograd(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hypserini.modeling.onednn import PackedWeight
 from hypserini.modeling.q_net import QNet, q_net_class
 from hypserini.modeling.q_net_config import QNetConfig
+from hypserini.modeling.scoring import layer_norm
 
 # Standard deviations of the paper's initialisation; 768 whatever the model's width.
 BASE_MATRIX_STD = (2 / 768) ** 0.5
@@ -48,6 +51,7 @@ class Hypernetwork(nn.Module):
         self.bias_hyper_projection = _linears([(width, width) for width in vectors])
         self.key_projections = _linears([(model_dim, width) for width in widths])
         self.value_projections = _linears([(model_dim, width) for width in widths])
+        self._packed_queries = [PackedWeight() for _ in widths]
         self.reset_head()
 
     @torch.no_grad()
@@ -81,35 +85,87 @@ class Hypernetwork(nn.Module):
 
     def produce(self, states: Tensor, attention_mask: Tensor) -> QNet:
         """Turn token states [q, length, model_dim] into q-nets: the hyper head alone."""
-        pads = (attention_mask == 0).unsqueeze(-1)
-        matrices = []
-        for i, (_, rows) in enumerate(self.q_net_config.matrix_shapes):
+        config, count = self.q_net_config, len(self.q_net_config.matrix_shapes)
+        if not torch.is_grad_enabled() and states.device.type == "cpu":
+            tokens = [row[kept] for row, kept in zip(states, attention_mask.bool(), strict=True)]
+            matrices = [self._produce_each(tokens, i) for i in range(count)]
+            vectors = [
+                self._produce_each(tokens, count + i) for i in range(len(config.vector_sizes))
+            ]
+        else:
+            pads = (attention_mask == 0).unsqueeze(-1)
+            matrices = [self._produce(states, pads, i) for i in range(count)]
+            vectors = [
+                self._produce(states, pads, count + i) for i in range(len(config.vector_sizes))
+            ]
+        return self._q_net_class(
+            config, [m.transpose(1, 2) for m in matrices], [v.squeeze(1) for v in vectors]
+        )
+
+    def _head(self, number: int) -> _Head:
+        """The parameters of one head: first the matrices', then the vectors'."""
+        matrices = len(self.q_net_config.matrix_shapes)
+        keys, values = self.key_projections[number], self.value_projections[number]
+        if number < matrices:
             # The scale is the root of the number of rows, not of the width that is summed over,
             # and so 1 for the output layer and all vectors: the paper's models were trained so.
-            attended = self._attend(
-                states, pads, i, self.weight_query_embeddings[i], math.sqrt(rows)
+            return _Head(
+                *(keys, values, self.weight_query_embeddings[number][0]),
+                *(self.weight_hyper_projection[number], self.hyper_base_matrices[number]),
+                math.sqrt(self.q_net_config.matrix_shapes[number][1]),
             )
-            produced = self.weight_hyper_projection[i](attended).add_(self.hyper_base_matrices[i])
-            matrices.append(produced.transpose(1, 2))
-        vectors = []
-        for i in range(len(self.q_net_config.vector_sizes)):
-            attended = self._attend(
-                states, pads, i + len(matrices), self.bias_query_embeddings[i], 1.0
-            )
-            produced = self.bias_hyper_projection[i](attended).add_(self.hyper_base_vectors[i])
-            vectors.append(produced.squeeze(1))
-        return self._q_net_class(self.q_net_config, matrices, vectors)
+        vector = number - matrices
+        base = self.hyper_base_vectors[vector].unsqueeze(1)
+        return _Head(
+            *(keys, values, self.bias_query_embeddings[vector][0]),
+            *(self.bias_hyper_projection[vector], base, 1.0),
+        )
 
-    def _attend(
-        self, states: Tensor, pads: Tensor, head: int, queries: Tensor, scale: float
-    ) -> Tensor:
-        """Return LN(relu(softmax(Q K^T / s) V)), [q, rows, width], of one head."""
-        keys = self.key_projections[head](states)
-        values = self.value_projections[head](states)
+    def _produce(self, states: Tensor, pads: Tensor, number: int) -> Tensor:
+        """One head's output for a padded batch, `[q, rows, width]`, differentiably."""
+        head = self._head(number)
         # K Q^T rather than Q K^T: one product for the whole batch, the queries are the same.
-        weights = torch.matmul(keys, queries[0].t()).div_(scale).masked_fill_(pads, -math.inf)
-        context = torch.bmm(weights.softmax(1).transpose(1, 2), values)
-        return F.layer_norm(context.relu_(), context.shape[-1:])
+        weights = torch.matmul(head.keys(states), head.queries.t()).div_(head.scale)
+        weights = weights.masked_fill_(pads, -math.inf).softmax(1)
+        context = torch.bmm(weights.transpose(1, 2), head.values(states))
+        attended = F.layer_norm(context.relu_(), context.shape[-1:])
+        return head.projection(attended).add_(head.base)
+
+    def _produce_each(self, tokens: Sequence[Tensor], number: int) -> Tensor:
+        """The same without gradients on a CPU, a query at a time: what it makes stays in the cache.
+
+        Args:
+            tokens: The states of each query, `[length, model_dim]`, without pads.
+        """
+        head = self._head(number)
+        lengths = [len(one) for one in tokens]
+        together = torch.cat(list(tokens))
+        keys = head.keys(together)
+        weights = self._packed_queries[number].product(keys, head.queries)
+        weights = torch.mm(keys, head.queries.t()) if weights is None else weights
+        each = zip(
+            weights.div_(head.scale).split(lengths),
+            head.values(together).split(lengths),
+            strict=True,
+        )
+        rows, width = len(head.queries), head.base.shape[-1]
+        produced = together.new_empty(len(tokens), rows, width)
+        for out, (weight, value) in zip(produced, each, strict=True):
+            context = torch.mm(weight.softmax(0).t(), value)
+            attended = layer_norm(context.relu_())
+            torch.add(head.projection(attended), head.base[0], out=out)
+        return produced
+
+
+class _Head(NamedTuple):
+    """What one matrix or vector of the q-net is produced by."""
+
+    keys: nn.Module
+    values: nn.Module
+    queries: Tensor
+    projection: nn.Module
+    base: Tensor
+    scale: float
 
 
 def _parameters(shapes: list[tuple[int, ...]]) -> nn.ParameterList:

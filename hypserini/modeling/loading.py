@@ -24,7 +24,7 @@ from hypserini.modeling.plain_encoders import load_plain_encoder
 from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.probing import check_encoding
 from hypserini.modeling.safe_config import has_model_type, without_foreign_code
-from hypserini.modeling.tokenizing import read_tokenizer
+from hypserini.modeling.tokenizing import lower_case, read_tokenizer
 from hypserini.modeling.workers import check_threads
 from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
@@ -132,6 +132,8 @@ def _load_dual_encoder(
         model = HypencoderDualEncoder(config) if is_hypencoder else BiEncoder(config)
     fill_model(model, tensors, checkpoint.name)
     model.tokenizer = _find_tokenizer(checkpoint, config)
+    if config.lower_case:
+        lower_case(model.tokenizer)
     limit = getattr(model.tokenizer, "model_max_length", None) or config.document_max_length
     config.document_max_length = min(config.document_max_length, limit)
     config.query_max_length = min(config.query_max_length, limit)

@@ -64,6 +64,7 @@ def load_plain_encoder(checkpoint: Checkpoint, settings: EncodingSettings) -> Bi
         projections=folder.projections or None,
         query_prefix=folder.query_prefix,
         document_prefix=folder.document_prefix,
+        lower_case=folder.lower_case,
         encodes=encodes,
         **_lengths(folder, tokenizer),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -12,8 +13,8 @@ UNLIMITED = sys.maxsize
 """The limit of a model without one: its positions are relative, or computed."""
 
 _TABLE = re.compile(
-    r"(.*\.)?(pos|position|positions|word_position)_?(embed|embedding|embeddings|encoding)"
-    r"|(.*\.)?(embed_positions|wpe)"
+    r"(pos|position|positions|(word|char)_position)_?(embed|embedding|embeddings|encoding)"
+    r"|embed_positions|wpe"
 )
 
 
@@ -22,21 +23,23 @@ def positions_of(transformer: nn.Module) -> int:
 
     A table's first rows may not count: those up to the padding token's (RoBERTa, MPNet, ...), or
     as many as the module calls its offset (OPT, BART). Others have a table that is not learned
-    (GPT-J), or say by a buffer of position ids how many there are.
+    (GPT-J), or say by a buffer of position ids beside it how many there are (YOSO).
     """
-    limits = [UNLIMITED]
-    limits += [
-        len(buffer)
-        for name, buffer in transformer.named_buffers()
-        if _TABLE.fullmatch(name) and buffer.ndim == 2
-    ]
-    for name, module in transformer.named_modules():
-        weight = getattr(module, "weight", None)
+    return min(
+        (limit for module in transformer.modules() for limit in _limits(module)), default=UNLIMITED
+    )
+
+
+def _limits(module: nn.Module) -> Iterator[int]:
+    """What the tables that belong to a module itself allow."""
+    for name, buffer in module.named_buffers(recurse=False):
+        if _TABLE.fullmatch(name) and buffer.ndim == 2:
+            yield len(buffer)
+    for name, table in module.named_children():
+        weight = getattr(table, "weight", None)
         if _TABLE.fullmatch(name) and isinstance(weight, torch.Tensor) and weight.ndim == 2:
-            padding = getattr(module, "padding_idx", None)
-            skipped = getattr(module, "offset", 0) if padding is None else padding + 1
-            limits.append(len(weight) - skipped)
-        ids = getattr(module, "position_ids", None)
-        if isinstance(ids, torch.Tensor) and ids.numel():
-            limits.append(ids.shape[-1])
-    return min(limits)
+            padding = getattr(table, "padding_idx", None)
+            yield len(weight) - (getattr(table, "offset", 0) if padding is None else padding + 1)
+            ids = getattr(module, "position_ids", None)
+            if isinstance(ids, torch.Tensor):
+                yield ids.shape[-1]

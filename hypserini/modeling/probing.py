@@ -32,7 +32,7 @@ def check_encoding(model: DualEncoder) -> None:
     Behind that a transformer has no more to do with positions, so the long text costs little.
 
     Raises:
-        ModelError: the model cannot encode, or its vectors are not finite.
+        ModelError: the model cannot encode.
     """
     length = min(max(model.query_max_length, model.document_max_length), LONGEST)
     with _explained(model):
@@ -42,11 +42,6 @@ def check_encoding(model: DualEncoder) -> None:
         long = torch.full((1, length), int(ids.max()), device=model.device)
         for transformer in dict.fromkeys(model.transformers):
             _pass_first_layer(transformer, long, torch.ones_like(long))
-    if not bool(vectors.isfinite().all()):
-        raise ModelError(
-            f"the model {model.name} encodes a text to a vector that is not finite: "
-            "check its weights, or encode with --dtype float32."
-        )
     change = float((vectors[0] - alone[0]).abs().max())
     if change > PADS_MAY_CHANGE * float(alone.abs().max()) and model.pooling != "mean_with_pads":
         logger.warning(

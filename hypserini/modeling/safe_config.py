@@ -33,7 +33,8 @@ def without_foreign_code(values: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for key, value in values.items():
         if key.lstrip("_").startswith(_FOREIGN):
-            logger.debug("config.json: %s is not read, since it names code", key)
+            level = logging.INFO if key == "auto_map" else logging.DEBUG
+            logger.log(level, "the code that config.json names as %s is not run", key)
         else:
             kept[key] = _within(value)
     return kept

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hypserini.modeling.onednn import ROWS, Operators, operators
 from hypserini.modeling.weights import QNetWeights
 from hypserini.modeling.workers import run_apart
 
@@ -29,37 +28,6 @@ SMALL_MATRIX = 128 * 128
 # oneDNN multiplies faster by weights in its own layout. That costs a copy of the weights, so they
 # are brought into it once a q-net has scored this many rows.
 PACK_AFTER_ROWS = 4096
-PACK_FOR_ROWS = 512
-
-logger = logging.getLogger(__name__)
-
-
-class _Fused(NamedTuple):
-    """OneDNN's operators: act(x W^T + b) in one pass, and weights brought into its layout."""
-
-    linear: Any
-    pack: Any
-
-
-@cache
-def _fused(dtype: torch.dtype) -> _Fused | None:
-    """The fused operators, or None where torch does not have them for `dtype`.
-
-    torch.compile builds on the same ones; torch has no public names for them.
-    """
-    try:
-        operators = _Fused(
-            torch.ops.mkldnn._linear_pointwise, torch.ops.mkldnn._reorder_linear_weight
-        )
-        if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            return None
-        probe = torch.eye(16, dtype=dtype)
-        packed = operators.pack(probe, 16)
-        if torch.equal(operators.linear(probe, packed, probe[0], "none", [], ""), probe + probe[0]):
-            return operators
-    except (AttributeError, RuntimeError):
-        logger.debug("No fused products for %s.", dtype, exc_info=True)
-    return None
 
 
 class Packed:
@@ -73,7 +41,7 @@ class Packed:
         self._rows = 0
         self._weights: dict[int, list[Tensor]] = {}
 
-    def weights(self, q_net: QNetWeights, query: int, rows: int, fused: _Fused) -> list[Tensor]:
+    def weights(self, q_net: QNetWeights, query: int, rows: int, fused: Operators) -> list[Tensor]:
         """The matrices of one query, [out, in], packed once enough rows were scored."""
         packed = self._weights.get(query)
         if packed is not None:
@@ -84,7 +52,7 @@ class Packed:
                 self._rows += rows
             if self._rows < PACK_AFTER_ROWS:
                 return plain
-            packed = [fused.pack(weight, PACK_FOR_ROWS) for weight in plain[:-1]]
+            packed = [fused.pack(weight, ROWS) for weight in plain[:-1]]
             return self._weights.setdefault(query, [*packed, plain[-1]])
 
 
@@ -100,7 +68,7 @@ def score_dense(q_net: QNetWeights, block: Tensor, out: Tensor, packed: Packed) 
     on_cpu = block.device.type == "cpu"
     row_bytes = max(config.vector_dimensions) * block.element_size()
     small = max(inputs * outputs for inputs, outputs in config.matrix_shapes) <= SMALL_MATRIX
-    fused = _fused(q_net.dtype) if on_cpu and not small else None
+    fused = operators(q_net.dtype) if on_cpu and not small else None
     if fused is None:
         budget = SLICE_BYTES * torch.get_num_threads() if on_cpu else GPU_SLICE_BYTES
         _score_together(q_net, block, out, _tiles(budget / row_bytes))
@@ -140,7 +108,7 @@ def _score_together(q_net: QNetWeights, block: Tensor, out: Tensor, rows: int) -
             x: Tensor, layer: int, part: QNetWeights = part, biases: list[Tensor] = biases
         ) -> Tensor:
             if layer == len(biases):
-                return torch.bmm(x, part.matrices[layer])
+                return _output(x, part.matrices[layer])
             return part.activation_(torch.baddbmm(biases[layer], x, part.matrices[layer]))
 
         for start in range(0, len(block), rows):
@@ -148,8 +116,19 @@ def _score_together(q_net: QNetWeights, block: Tensor, out: Tensor, rows: int) -
             out[first : first + group, start : start + rows] = _score_slice(q_net, x, product)
 
 
+def _output(x: Tensor, weights: Tensor) -> Tensor:
+    """The scores x w [q, n, 1], computed in the place of `x`.
+
+    A CPU multiplies matrices by one column in another order for one query than for several. Sums of
+    products are equal for all, and faster.
+    """
+    if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
+        return x.mul_(weights.transpose(1, 2)).sum(-1, keepdim=True)
+    return torch.bmm(x, weights)
+
+
 def _score_each(
-    q_net: QNetWeights, block: Tensor, out: Tensor, rows: int, packed: Packed, fused: _Fused
+    q_net: QNetWeights, block: Tensor, out: Tensor, rows: int, packed: Packed, fused: Operators
 ) -> None:
     """Score query by query, each thread its slices of the rows, bias and relu fused."""
     queries, documents, threads = len(q_net), len(block), torch.get_num_threads()
@@ -169,8 +148,8 @@ def _score_each(
 
     def multiply(weights: list[Tensor], biases: list[Tensor], x: Tensor, layer: int) -> Tensor:
         if layer == len(biases):
-            return fused.linear(x, weights[layer], None, "none", [], "")
-        y = fused.linear(x, weights[layer], biases[layer], "relu" if relu else "none", [], "")
+            return fused.product(x, weights[layer])
+        y = fused.product(x, weights[layer], biases[layer], "relu" if relu else "none")
         return y if relu else q_net.activation_(y)
 
     run_apart(

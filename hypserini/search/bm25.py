@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
-from hypserini.jvm.threads import detached
+from hypserini.jvm.threads import side_by_side
 from hypserini.search.filters import Filter, java_of
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hits
@@ -85,13 +84,20 @@ class Bm25:
         java_bm25 = jvm.java_class("io.hypserini.Bm25")
         with self._reading():
             self._java: Any = java_bm25(jvm.pack_path(self.path))
-            self.k1, self.b = self._parameters(options)
-            k1, b = float(self.k1), float(self.b)
-            self._java.setBm25(k1, b)
-            if options.rm3:
-                terms, documents = options.fb_terms, options.fb_docs
-                weight = float(options.original_query_weight)
-                self._java.setRm3(terms, documents, weight)
+            try:
+                self._set(options)
+            except BaseException:
+                self.close()
+                raise
+
+    def _set(self, options: Bm25Options) -> None:
+        self.k1, self.b = self._parameters(options)
+        k1, b = float(self.k1), float(self.b)
+        self._java.setBm25(k1, b)
+        if options.rm3:
+            terms, documents = options.fb_terms, options.fb_docs
+            weight = float(options.original_query_weight)
+            self._java.setRm3(terms, documents, weight)
 
     def _reading(self) -> AbstractContextManager[None]:
         return jvm.reading(self.path, "BM25 cannot search the index {}")
@@ -138,10 +144,10 @@ class Bm25:
         """The `k` best documents of each query, by query id; arguments as in `search`."""
         if threads == 1:
             return {qid: self.search(q, k, filter) for q, qid in zip(queries, qids, strict=True)}
-        with ThreadPoolExecutor(threads, thread_name_prefix="hypserini-bm25") as pool:
-            search = detached(lambda q: self.search(q, k, filter))
-            found = pool.map(search, queries)
-            return dict(zip(qids, found, strict=True))
+        found = side_by_side(
+            lambda q: self.search(q, k, filter), queries, threads, "hypserini-bm25"
+        )
+        return dict(zip(qids, found, strict=True))
 
     def close(self) -> None:
         """Close the index."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from hypserini.errors import OutputError
 from hypserini.formats.output import atomic_output
+from hypserini.index.lucene_files import CALIBRATION
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.search.modes.auto import AutoOptions
@@ -18,9 +19,6 @@ from hypserini.search.modes.tangent import TangentOptions
 from hypserini.search.ranges import check_range
 
 logger = logging.getLogger(__name__)
-
-FILE = "hypserini-calibration.json"
-"""Beside Lucene's own files, which it does not touch; written whole or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +98,12 @@ Recorded = dict[str, list[Calibration]]
 
 def _read(folder: Path) -> Recorded:
     try:
-        data = (folder / FILE).read_bytes()
+        data = (folder / CALIBRATION).read_bytes()
     except FileNotFoundError:
         return {}
     except OSError as error:
         data = str(error).encode()  # which is no JSON, and is warned of as such
-    return _parse(data, str(folder / FILE))
+    return _parse(data, str(folder / CALIBRATION))
 
 
 @lru_cache(64)
@@ -142,7 +140,7 @@ def record(index: Index, calibration: Calibration) -> bool:
         for model, calibrations in recorded.items()
     }
     try:
-        with atomic_output(index.path / FILE) as file:
+        with atomic_output(index.path / CALIBRATION) as file:
             json.dump(written, file, indent=1)
     except (OutputError, OSError) as error:
         logger.warning(

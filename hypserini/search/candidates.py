@@ -20,20 +20,35 @@ class Candidates:
     calls `accept`; when `next` returns 0, `hits` ranks the best. All three are views of memory
     shared with Java, valid until `close`. Not thread safe, but an index may have any number.
 
+    Args:
+        kind: The Java class.
+        index: An opened index.
+        queries: Queries scored together.
+        block: Documents handed out at once, at most.
+        arguments: What the class's `open` takes beside the index; numbers beyond Java's
+            largest are as good as that. If it fails, it holds nothing of the index.
+
     Attributes:
         vectors: `[block, dim] float32`, the vectors of the documents handed out.
         ordinals: `[block] int32`, their numbers in the index, for a scorer that has the vectors.
         scores: `[queries, block] float32`, to be filled by the caller.
     """
 
-    def __init__(self, java: Any, index: Index, queries: int, block: int) -> None:
+    def __init__(self, kind: str, index: Index, queries: int, block: int, *arguments: Any) -> None:
+        java_class = jvm.java_class(f"io.hypserini.{kind}")
+        given = [min(one, jvm.LARGEST) if isinstance(one, int) else one for one in arguments]
+        java = java_class.open(index.java, *given)
         self._java = java
         self._open = True
         self._queries = queries
         self._first_query = 0
-        self.vectors = self._tensor(java.vectors(), (block, index.dimension))
-        self.ordinals = jvm.shared_array(java.docs(), (block,), np.dtype("=i4"))
-        self.scores = self._tensor(java.scores(), (queries, block))
+        try:
+            self.vectors = self._tensor(java.vectors(), (block, index.dimension))
+            self.ordinals = jvm.shared_array(java.docs(), (block,), np.dtype("=i4"))
+            self.scores = self._tensor(java.scores(), (queries, block))
+        except BaseException:
+            self.close()
+            raise
 
     @staticmethod
     def _tensor(buffer: Any, shape: tuple[int, ...]) -> torch.Tensor:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hypserini.search.ranking import Cost, Hits
+from hypserini.search.ranking import Cost, Hits, rounding
 
 DEPTHS = (10, 100, 1000)
 MEASURED = (
@@ -26,22 +25,24 @@ class CostReport:
 
     def __init__(self) -> None:
         self._costs: list[Cost] = []
+        self._modes: dict[str, None] = {}  # in the order of their first queries
 
     def add(self, cost: Cost) -> None:
         """Count the cost of one query."""
         self._costs.append(cost)
+        self._modes[cost.mode] = None
 
     @property
-    def mode(self) -> str:
-        """How most queries were searched; empty before the first."""
-        modes = Counter(cost.mode for cost in self._costs)
-        return modes.most_common(1)[0][0] if modes else ""
+    def first_mode(self) -> str:
+        """How the first query was searched; empty before there was one."""
+        return next(iter(self._modes), "")
 
     def lines(self) -> Iterator[str]:
         """The distribution over the queries, a line a measurement."""
         if not self._costs:
             return
-        yield f"cost a query ({self.mode}, {len(self._costs):,} queries)"
+        modes = " and ".join(self._modes)
+        yield f"cost a query ({modes}, {len(self._costs):,} queries)"
         yield f"{'':18}{'mean':>10}{'median':>10}{'95 %':>10}{'most':>10}"
         for name, attribute in MEASURED:
             values = np.array([getattr(cost, attribute) for cost in self._costs], dtype=float)
@@ -80,10 +81,10 @@ def loss_at(found: Mapping[str, Hits], exact: Mapping[str, Hits], depth: int) ->
         if not best:
             continue
         top = found[qid][:depth]
-        # A document that ties with the last counts: which of them come in is chance.
+        # A document that ties with the last, but for rounding, counts: which come in is chance.
         worst = best[-1].score
         wanted = {hit.docid for hit in best}
-        near = 1e-6 * max(1.0, abs(worst))
+        near = rounding(hit.score for hit in best)
         hits = sum(hit.docid in wanted or abs(hit.score - worst) <= near for hit in top)
         overlaps.append(min(1.0, hits / len(best)))
         lost.append(_mean_score(best) - _mean_score(top))

@@ -6,12 +6,14 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from hypserini.encode import QueryEncoder
 from hypserini.errors import IndexingError, MissingModelError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.modeling import DualEncoder, load_model
+from hypserini.modeling.pooling import check_pooling
 from hypserini.settings import EncodingSettings
 
 logger = logging.getLogger(__name__)
@@ -52,9 +54,10 @@ def load_encoder(
     except MissingModelError as error:
         if model is not None:
             raise
+        hub = "" if os.path.isabs(name) else ", or connect to the internet if it is on the hub"
         raise MissingModelError(
             f"the index {index.path} was encoded by {name}, which is not there: name it with"
-            " --model, or connect to the internet if it is on the Hugging Face hub."
+            f" --model{hub}."
         ) from error
     check_model(loaded, index, metadata)
     return QueryEncoder(loaded, max_length=max_length)
@@ -72,14 +75,8 @@ def check_model(model: DualEncoder, index: Index, metadata: IndexMetadata | None
             f"{index.path} holds vectors of {index.dimension}: "
             f"search with the model that the index was encoded with{made_with(metadata)}."
         )
-    encodes = getattr(model.config, "encodes", "")
-    if encodes == "queries":
+    if getattr(model.config, "encodes", "") == "queries":
         return  # the documents are another model's, such as DPR's context encoder
-    if encodes == "documents":
-        logger.warning(
-            "%s encodes documents alone: name the question encoder that belongs to it with --model",
-            model.name,
-        )
     if metadata is None:
         return
     if model.config.document_prefix != metadata.document_prefix:
@@ -128,14 +125,16 @@ def made_with(metadata: IndexMetadata | None) -> str:
 
 def _check_settings(settings: EncodingSettings, metadata: IndexMetadata, index: Index) -> None:
     """Compare what the user asks for with how the documents were encoded."""
-    for flag, asked, known in (
-        ("--pooling", settings.pooling, metadata.pooling),
-        ("--l2-norm", settings.l2_norm, metadata.l2_norm),
+    pooling = check_pooling(settings.pooling) if settings.pooling is not None else None
+    norms = {True: "--l2-norm", False: "--no-l2-norm"}
+    for asked, known in (
+        (pooling and f"--pooling {pooling}", f"--pooling {metadata.pooling}"),
+        (norms.get(cast(bool, settings.l2_norm)), norms.get(cast(bool, metadata.l2_norm))),
     ):
-        if None not in (asked, known) and asked != known:
+        if asked and known and asked != known:
             raise IndexingError(
-                f"the index {index.path} was encoded with {flag} {known} and not {asked}: leave"
-                f" {flag} out, or index again with it."
+                f"the index {index.path} was encoded with {known} and not {asked}: leave that out,"
+                " or index again with it."
             )
     _compare_prefixes(settings.query_prefix, metadata, index)
 
@@ -157,10 +156,11 @@ def _model_of(index: Index, metadata: IndexMetadata | None) -> str:
             f"the index {index.path} does not say which model it was encoded with: "
             "name the model (--model)."
         )
-    named, folder = Path(metadata.model).expanduser(), Path(index.path).resolve()
-    if not named.exists():
-        # Older indexes keep the model's path as it was given, often relative to their own folder's.
-        for beside in filter(None, (metadata.model_beside, f"../{metadata.model}")):
-            if (folder / beside).is_dir():
-                return str(folder / beside)
+    folder = Path(index.path).resolve()
+    if not Path(metadata.model).expanduser().exists():
+        # Older indexes keep the path as it was given, from wherever that was.
+        beside = [folder / metadata.model_beside] if metadata.model_beside else []
+        for found in (*beside, *(parent / metadata.model for parent in folder.parents[:3])):
+            if found.is_dir():
+                return str(found)
     return metadata.model

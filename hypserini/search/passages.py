@@ -10,6 +10,18 @@ from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hit, Hits
 
 
+@dataclass(slots=True)
+class DocumentHit(Hit):
+    """A document, and the docid of the passage that counts for it: the text of that is stored."""
+
+    passage: str = ""
+
+
+def stored_docid(hit: AnyHit) -> str:
+    """The docid under which a hit's text is stored: a document's is that of its best passage."""
+    return hit.passage if isinstance(hit, DocumentHit) else hit.docid
+
+
 @dataclass(frozen=True, slots=True)
 class MaxPassage:
     """How passages become documents, with the defaults of `pyserini.search.lucene`.
@@ -29,9 +41,10 @@ class MaxPassage:
 
     def __call__(self, ranking: Iterable[AnyHit]) -> Hits:
         """The documents of a ranking of passages, each with the score of its first passage."""
-        best: dict[str, float] = {}
+        best: dict[str, DocumentHit] = {}
         for hit in ranking:
-            best.setdefault(hit.docid.split(self.delimiter)[0], hit.score)
+            docid = hit.docid.split(self.delimiter)[0]
+            best.setdefault(docid, DocumentHit(docid, hit.score, hit.docid))
             if len(best) == self.hits:
                 break
-        return Hits(Hit(docid, score) for docid, score in best.items())
+        return Hits(best.values())

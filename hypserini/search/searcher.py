@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -17,7 +16,7 @@ from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.index.stored_text import StoredDocument, StoredTexts
-from hypserini.jvm.threads import detached
+from hypserini.jvm.threads import side_by_side
 from hypserini.modeling import QNet
 from hypserini.modeling.loading import choose_device
 from hypserini.search.calibration import Calibration, calibrated
@@ -35,6 +34,9 @@ if TYPE_CHECKING:
     from hypserini.modeling import DualEncoder
 
 __all__ = ["Hit", "Hits", "LuceneHypencoderSearcher", "StoredDocument"]
+
+Batch = tuple[Sequence[str | QNet], Sequence[str]]
+"""Queries and their ids."""
 
 TOPICS_IN_A_BATCH = 16
 """Queries whose q-nets are held at once: 14 MB each for a model of six blocks of width 768."""
@@ -80,19 +82,23 @@ class LuceneHypencoderSearcher:
         self.mode = mode
         self.options = options
         self.index = Index(index)
-        self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
         self.batch_size = batch_size
         self.calibration: Calibration | None = None
         """What tangent search was calibrated to just now; it goes before what the index keeps."""
-        self._texts = StoredTexts(self.index)
         self._model = model
         self._settings = settings or AS_THE_FOLDER_SAYS
         self._device = device
         self._dtype = dtype
         self._max_length = max_length
         self._encoder: QueryEncoder | None = None
-        if model is not None and not isinstance(model, str):
-            check_model(model, self.index, self.metadata)
+        try:
+            self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
+            self._texts = StoredTexts(self.index)
+            if model is not None and not isinstance(model, str):
+                check_model(model, self.index, self.metadata)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def from_prebuilt_index(cls, name: str, model: str | None = None, **options: Any) -> Self:
@@ -150,7 +156,8 @@ class LuceneHypencoderSearcher:
             queries: Texts, or q-nets of one query each.
             qids: As many ids, all different.
             k: Hits a query; more than there are documents gives all of them.
-            threads: Batches of queries that are searched side by side.
+            threads: Batches of queries that are searched side by side, a few ahead of what was
+                handed out; closing the iterator stops them.
             mode: How to search; by default the searcher's.
             options: The mode's options; by default the searcher's, or the mode's defaults.
             filter: Return only these documents: a query in Lucene's syntax over the text fields,
@@ -174,16 +181,15 @@ class LuceneHypencoderSearcher:
         options = calibrated(self.index, options, k, self.calibration)
         wanted = make_filter(self.index, filter)
 
-        def search(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[Hits]:
-            prepared, scorer, encode_ms = self._prepare(batch, batch_qids)
+        def search(batch: Batch) -> list[Hits]:
+            prepared, scorer, encode_ms = self._prepare(*batch)
             with self.index.reading():
                 rankings = chosen.search(self.index, prepared, k, scorer, options, wanted)
             for hits in rankings:
-                hits.cost.encode_ms = encode_ms / len(batch)
+                hits.cost.encode_ms = encode_ms / len(prepared)
             return rankings
 
-        for batch_qids, rankings in self._batches(search, queries, qids, threads):
-            yield from zip(batch_qids, rankings, strict=True)
+        yield from self._batches(search, queries, qids, threads)
 
     def rerank(
         self,
@@ -246,35 +252,32 @@ class LuceneHypencoderSearcher:
 
     def _batches(
         self,
-        search: Callable[[Sequence[str | QNet], Sequence[str]], list[Hits]],
+        search: Callable[[Batch], list[Hits]],
         queries: Sequence[str | QNet],
         qids: Sequence[str],
         threads: int,
-    ) -> Iterator[tuple[Sequence[str], list[Hits]]]:
+    ) -> Iterator[tuple[str, Hits]]:
         """Run `search` on batches of the queries, `threads` of them side by side."""
-        batches = [
-            (qids[start : start + self.batch_size], queries[start : start + self.batch_size])
-            for start in range(0, len(queries), self.batch_size)
-        ]
+        size = self.batch_size
+        starts = range(0, len(queries), size)
+        batches = ((queries[start : start + size], qids[start : start + size]) for start in starts)
         if threads == 1:
-            for batch_qids, batch in batches:
-                yield batch_qids, search(batch, batch_qids)
+            for batch in batches:
+                yield from zip(batch[1], search(batch), strict=True)
             return
         cores = torch.get_num_threads()
 
-        def task(batch: Sequence[str | QNet], batch_qids: Sequence[str]) -> list[Hits]:
+        def task(batch: Batch) -> list[Hits]:
             torch.set_num_threads(max(1, cores // threads))
-            return search(batch, batch_qids)
+            return search(batch)
 
         _ = self.encoder if any(isinstance(q, str) for q in queries) else None
+        found = side_by_side(task, batches, threads, "hypserini-search")
         try:
-            with ThreadPoolExecutor(threads, thread_name_prefix="hypserini-search") as pool:
-                results = pool.map(
-                    detached(task), [b for _, b in batches], [ids for ids, _ in batches]
-                )
-                for (batch_qids, _), rankings in zip(batches, results, strict=True):
-                    yield batch_qids, rankings
+            for start, rankings in zip(starts, found, strict=True):
+                yield from zip(qids[start : start + size], rankings, strict=True)
         finally:
+            found.close()
             torch.set_num_threads(cores)
 
     def _q_nets(self, queries: Sequence[str | QNet]) -> QNet:
@@ -305,9 +308,12 @@ class LuceneHypencoderSearcher:
         return QueryBatch(scorer.q_net, qids, texts), scorer, encode_ms
 
     def _scoring_device(self, q_net: QNet) -> torch.device:
+        """The device asked for; unless one is, where the encoder is, or the q-nets already are."""
         if self._encoder is not None:
             return self._encoder.model.device
-        return q_net.device if self._device == "auto" else choose_device(self._device)
+        if self._device == "auto" and q_net.device.type != "cpu":
+            return q_net.device
+        return choose_device(self._device)
 
     def _load_encoder(self) -> QueryEncoder:
         if self._model is None or isinstance(self._model, str):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hypserini.modeling.lengths import check_length
+from hypserini.modeling.tokenizing import pad, padding_id, tokenize
 from hypserini.train.data.examples import Example
 
 
@@ -19,6 +20,9 @@ class Collator:
         tokenizer: the model's.
         query_max_length: tokens that a query is cut to.
         document_max_length: tokens that a document is cut to.
+        query_prefix: put before every query.
+        document_prefix: put before every document.
+        vocabulary: how many tokens the model knows; others become the unknown token.
         labels: give the teacher's scores along.
     """
 
@@ -28,11 +32,17 @@ class Collator:
         *,
         query_max_length: int,
         document_max_length: int,
+        query_prefix: str = "",
+        document_prefix: str = "",
+        vocabulary: int | None = None,
         labels: bool = False,
     ) -> None:
         self.tokenizer = tokenizer
         self.query_max_length = check_length(tokenizer, query_max_length)
         self.document_max_length = check_length(tokenizer, document_max_length)
+        self.query_prefix = query_prefix
+        self.document_prefix = document_prefix
+        self.vocabulary = vocabulary
         self.labels = labels
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
@@ -41,21 +51,28 @@ class Collator:
         The documents of query 0 come first: `passage_input_ids` is [q * k, length] int64.
         `labels` is [q, k] float32.
         """
-        queries = self._tokenize([e.query for e in examples], self.query_max_length)
-        documents = self._tokenize(
-            [item.content for e in examples for item in e.items], self.document_max_length
+        queries, query_mask = self._tokenize(
+            [e.query for e in examples], self.query_max_length, self.query_prefix
+        )
+        documents, document_mask = self._tokenize(
+            [item.content for e in examples for item in e.items],
+            self.document_max_length,
+            self.document_prefix,
         )
         batch = {
-            "query_input_ids": queries["input_ids"],
-            "query_attention_mask": queries["attention_mask"],
-            "passage_input_ids": documents["input_ids"],
-            "passage_attention_mask": documents["attention_mask"],
+            "query_input_ids": queries,
+            "query_attention_mask": query_mask,
+            "passage_input_ids": documents,
+            "passage_attention_mask": document_mask,
         }
         if self.labels:
             batch["labels"] = torch.tensor([[item.score for item in e.items] for e in examples])
         return batch
 
-    def _tokenize(self, texts: list[str], max_length: int) -> Any:
-        return self.tokenizer(
-            texts, truncation=True, max_length=max_length, padding=True, return_tensors="pt"
+    def _tokenize(
+        self, texts: Sequence[str], max_length: int, prefix: str
+    ) -> tuple[Tensor, Tensor]:
+        rows, _ = tokenize(
+            self.tokenizer, texts, max_length, prefix=prefix, vocabulary=self.vocabulary
         )
+        return pad(rows, padding_id(self.tokenizer, self.vocabulary))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,25 @@ def test_only_the_collection(
         "qrels.txt",
         "topics.tsv",
     ]
+
+
+def test_an_index_and_files_of_the_users_are_not_replaced(
+    packages: Path,
+    tmp_path: Path,
+    tiny_model: Path,
+    index: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(index, tmp_path / "mine")
+    arguments = ["--packages", packages, "--model", tiny_model, "--documents", 200, "--quiet"]
+    arguments += ["--device", "cpu"]
+    assert main([*map(str, arguments), "--index", "mine"]) == 2
+    assert "the index mine is not one of the demo" in capsys.readouterr().err
+    assert sorted((tmp_path / "mine").iterdir()) != []
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "topics.tsv").write_text("1\tmine\n")
+    assert main([*map(str, arguments), "--folder", "corpus"]) == 2
+    assert "corpus/topics.tsv exists and was not made here" in capsys.readouterr().err
+    assert (tmp_path / "corpus" / "topics.tsv").read_text() == "1\tmine\n"

@@ -161,11 +161,17 @@ def test_notations(text, name):
         ("Rprec@5", "takes no such cutoff"),
         ("nDCG(rel=2)@10", "takes no such grade"),
         ("RR(rel=0)", "takes no such grade"),
+        ("nDCG@" + "9" * 5000, "unknown measure nDCG@999"),
+        ("RR(rel=" + "9" * 5000 + ")", "unknown measure RR(rel=999"),
+        ("P@\u0661\u0660", "unknown measure P@"),
     ],
 )
 def test_bad_measures(text, message):
     with pytest.raises(MeasureError, match=message.replace("(", r"\(").replace(")", r"\)")):
         parse_measure(text)
+    with pytest.raises(MeasureError) as caught:
+        parse_measure(text)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_run_for_other_topics_is_an_error():

@@ -18,6 +18,22 @@ def test_reads_trec_and_beir(tmp_path):
     assert load_qrels(trec).kind is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff1 0 a 1\n2 0 a 3\n",
+        "qid\tQ0\tdocid\trel\n1\t0\ta\t1\n2\t0\ta\t3\n",
+        "query_id iteration doc_id relevance\n1 0 a 1\n2 0 a 3\n",
+        "docno\tgrade\tqid\na\t1\t1\na\t3\t2\n",
+        "query-id\tcorpus-id\tscore\n1\ta\t1\nquery-id\tcorpus-id\tscore\n2\ta\t3\n",
+        "1 0 a 1\r\n\r\n2 0 a +3\r\n",
+    ],
+)
+def test_first_lines_name_the_columns(tmp_path, text):
+    (tmp_path / "qrels").write_text(text)
+    assert load_qrels(tmp_path / "qrels").judgements == {"1": {"a": 1}, "2": {"a": 3}}
+
+
 @pytest.mark.parametrize("folder", ["topics-and-qrels", "qrels"])
 @pytest.mark.parametrize(
     ("name", "file", "kind"),
@@ -65,6 +81,13 @@ def test_files_tell_their_kind_by_their_names(tmp_path, file, kind):
         ("1 a\n", r"line 1: expected `qid 0 docid grade`"),
         ("1 0 a 1\n1 0 a 2\n", r"line 2: document a has grade 2 for topic 1, and 1 in an earlier"),
         ("\n", r"is empty"),
+        ("query-id\tcorpus-id\tscore\n", r"is empty"),
+        ("1 0 d " + "9" * 5000, r"line 1: the grade '999.*' is not a whole number"),
+        ("1 0 d 9999999999", r"line 1: the grade '9999999999' is not a whole number"),
+        ("1 0 d 1.0", r"line 1: the grade '1.0' is not"),
+        ("1 0 d 1_0", r"line 1: the grade '1_0' is not"),
+        ("1 0 d \u0661", r"line 1: the grade '.' is not"),
+        ("qid docid rel\n1 d\n", r"line 2: expected `qid 0 docid grade`"),
     ],
 )
 def test_errors_name_the_file_and_the_line(tmp_path, text, message):
@@ -73,6 +96,7 @@ def test_errors_name_the_file_and_the_line(tmp_path, text, message):
     with pytest.raises(RunError, match=message) as caught:
         load_qrels(path)
     assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_missing_files_and_unknown_names(tmp_path):

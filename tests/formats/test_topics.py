@@ -7,9 +7,12 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hypserini.errors import TopicsError
 from hypserini.formats.names import find_cached
+from hypserini.formats.topic_formats import ID_KEYS
 from hypserini.formats.topics import load_topics
 
 TREC = """<top>
@@ -71,6 +74,11 @@ def json_lines(id_key: str, text_key: str) -> str:
         ("f.json", json.dumps([{"qid": int(qid), "question": text} for qid, text in TWO])),
         ("g.json", json.dumps({qid: {"title": text} for qid, text in TWO}, indent=1)),
         ("h.json", json.dumps(dict(TWO))),
+        ("mac.tsv", "1\tfirst query\r2\tzweite Anfrage: für\r"),
+        ("head.tsv", "qid\tquery\n1\tfirst query\n2\tzweite Anfrage: für\n"),
+        ("head.tsv", "\ufeffTopic-ID\tTitle\n1\tfirst query\n2\tzweite Anfrage: für\n"),
+        ("csv.tsv", 'id\ttext\n1\t"first query"\n2\t"zweite Anfrage: für"\n'),
+        ("two.tsv", "1\tfirst query\n\ufeff2\tzweite Anfrage: für\n"),
     ],
 )
 def test_reads_files_by_their_content(tmp_path, name, text):
@@ -95,6 +103,96 @@ def test_reads_trec_covid(tmp_path):
     path = write(tmp_path / "covid.xml", COVID)
     assert load_topics(path).items == [("1", "coronavirus origin"), ("2", "weather")]
     assert load_topics(path, query_key="question").texts[0] == "what is the origin & cause?"
+
+
+def trec(*numbers: str) -> str:
+    return "".join(f"<top><num> {n} </num><title>t</title></top>\n" for n in numbers)
+
+
+def test_ids_stay_as_they_are(tmp_path):
+    ids = ["T12", "026", "AR26", "MB01", "1-a", "0", "12"]
+    for name, text in (
+        ("topics.trec", trec(*ids)),
+        ("topics.xml", "".join(f"<topic number='{i}'><query>t</query></topic>" for i in ids)),
+        ("topics.tsv", "".join(f"{i}\tt\n" for i in ids)),
+        ("topics.jsonl", "".join(json.dumps({"qid": i, "title": "t"}) + "\n" for i in ids)),
+    ):
+        assert load_topics(write(tmp_path / name, text)).qids == ids
+
+
+@pytest.mark.parametrize(
+    ("file", "numbers", "expected"),
+    [
+        ("topics.adhoc.51-100.txt", ["Number:  051", "Number: 100"], ["51", "100"]),
+        ("topics.trec02ar-ar.txt", ["Number: AR26"], ["26"]),
+        ("topics.microblog2011.txt", ["Number: MB001", "Number: MB010"], ["1", "10"]),
+        ("topics.robust04.txt", ["Number: 301"], ["301"]),
+    ],
+)
+def test_collections_that_pyserini_numbers_have_its_ids(tmp_path, file, numbers, expected):
+    assert load_topics(write(tmp_path / file, trec(*numbers))).qids == expected
+
+
+def test_fields_of_trecs_other_tracks(tmp_path):
+    text = "<top>\n<num> Number: MB111 </num>\n<query>water shortages</query>\n<querytime>x</top>"
+    assert load_topics(write(tmp_path / "t", text)).items == [("MB111", "water shortages")]
+    path = write(tmp_path / "topics.mq.20001-60000.txt", "20001:1:family tree: a\n")
+    assert load_topics(path).items == [("20001", "family tree: a")]
+    web = '<web><topic number="9" type="x">\n<query>q</query><subtopic>s</subtopic></topic></web>'
+    assert load_topics(write(tmp_path / "web.xml", web)).items == [("9", "q")]
+
+
+@pytest.mark.parametrize(
+    ("topic", "expected"),
+    [
+        ({"qid": "1", "title": "", "text": "b"}, "b"),
+        ({"qid": "1", "title": None, "query": " \n", "contents": "b"}, "b"),
+        ({"qid": "1", "title": ["a"], "text": "b"}, "b"),
+        ({"qid": None, "_id": "1", "text": "b"}, "b"),
+        ({"qid": "", "id": 1, "text": "b"}, "b"),
+        ({"qid": "1", "text": "a\ud800\u0000"}, "a\ufffd\ufffd"),
+    ],
+)
+def test_the_first_field_with_text_is_the_query(tmp_path, topic, expected):
+    path = write(tmp_path / "t.jsonl", json.dumps(topic) + "\n")
+    assert load_topics(path).items == [("1", expected)]
+
+
+def test_a_first_line_names_the_columns(tmp_path):
+    path = write(tmp_path / "t.tsv", "qid\ttitle\tdescription\n1\t\twhat it is\n2\ta\tb\n")
+    assert load_topics(path, query_key="description").texts == ["what it is", "b"]
+    with pytest.raises(TopicsError, match="line 2: topic 1 has no text"):
+        load_topics(path)
+    # Without such a line, further columns are no query.
+    path = write(tmp_path / "u.tsv", "1\ta\tb\n")
+    assert load_topics(path).texts == load_topics(path, query_key="description").texts == ["a"]
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(
+    st.dictionaries(
+        st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1).filter(
+            lambda qid: not qid.startswith(("{", "[", "<", "\ufeff"))
+        ),
+        st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"))
+        .map(lambda text: " ".join(text.split()))
+        .filter(bool),
+        min_size=1,
+    ),
+    st.sampled_from(["tsv", "jsonl", "json", "object"]),
+)
+def test_what_is_written_is_read(tmp_path_factory, topics, kind):
+    records = [{"qid": qid, "title": text} for qid, text in topics.items()]
+    text = {
+        "tsv": "".join(f"{qid}\t{text}\n" for qid, text in topics.items()),
+        "jsonl": "".join(json.dumps(record) + "\n" for record in records),
+        "json": json.dumps(records, indent=1, ensure_ascii=False),
+        "object": json.dumps({f"{qid}": text for qid, text in topics.items()}),
+    }[kind]
+    path = write(tmp_path_factory.getbasetemp() / "written", text)
+    if kind == "object" and set(topics) & set(ID_KEYS):
+        return
+    assert dict(load_topics(path).items) == topics
 
 
 def test_query_key_chooses_the_field(tmp_path):
@@ -231,6 +329,23 @@ def test_known_names_that_are_not_cached_say_where_to_put_the_file(tmp_path, mon
         ("t.trec", "<top>\n<num>1\n<desc>d\n</top>\n", r"line 1: the topic has no <title>"),
         ("t.trec", "<top>\n<num>1\n<title>t\n", r"line 1: the topic is not closed"),
         ("t.tsv.gz", None, r"damaged gzip"),
+        ("t.tsv", "qid\tquery\n", r"holds no topics"),
+        ("t.trec", "<top", r"line 1: the topic is not closed by </top>"),
+        ("t.trec", "<top><num>1<title>a</top>\n</top>", r"line 1: the topic is closed before"),
+        ("t.trec", "<top><num>1<title>a\n<top>", r"line 1: the topic is not closed"),
+        (
+            "t.xml",
+            "<topic number='1'><query>a\n<topic number='2'></topic>",
+            r"line 1: .*not closed",
+        ),
+        ("t.xml", "<topic><query>a</query></topic>", r"line 1: the topic has no id"),
+        ("t.xml", "<html><body>", r"no <top> and no <topic>"),
+        ("t.jsonl", '{"qid": 1.5, "text": "a"}', r"line 1: the id is not a string"),
+        ("t.jsonl", '{"qid": "a b", "text": "a"}', r"line 1: the id 'a b' contains white space"),
+        ("t.jsonl", '{"qid": ' + "9" * 5000 + "}", r"line 1: malformed JSON \(a number has"),
+        ("t.jsonl", '{"qid": ' + "[" * 3000, r"line 1: malformed JSON \(nested too deeply"),
+        ("t.jsonl", '{"qid": "1", "x": "' + "y" * 9999, r"line 1: malformed JSON"),
+        ("t.json", "[1" + "0" * 400 + "]", r"topic 1: expected a JSON object, found 1000"),
     ],
 )
 def test_errors_name_the_file_and_the_line(tmp_path, name, content, message):
@@ -242,6 +357,15 @@ def test_errors_name_the_file_and_the_line(tmp_path, name, content, message):
     with pytest.raises(TopicsError, match=message) as caught:
         load_topics(path)
     assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_many_open_tags_take_no_time(tmp_path):
+    # Each would be looked for to the end of the file.
+    for tag in ("<top", "<top>", "<topic", "<topic>", "<topic number='1'>" + "<a>" * 9, "<num"):
+        path = write(tmp_path / "t", tag * 100_000)
+        with pytest.raises(TopicsError):
+            load_topics(path)
 
 
 def test_missing_files_and_folders_are_told_apart_from_names(tmp_path):
@@ -249,6 +373,10 @@ def test_missing_files_and_folders_are_told_apart_from_names(tmp_path):
         load_topics(tmp_path / "absent.tsv")
     with pytest.raises(TopicsError, match="is a folder"):
         load_topics(tmp_path)
+    for name in ("x" * 5000, "a/" * 5000, "a\0b.tsv"):
+        with pytest.raises(TopicsError) as caught:
+            load_topics(name)
+        assert len(str(caught.value)) < 500
 
 
 def test_reads_cacm(cacm):

@@ -8,11 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import make_documents, make_model, write_jsonl
+from conftest import make_documents, make_model, wait_for_documents, write_jsonl
 
 from hypserini.index.__main__ import main
 from hypserini.index.metadata import IndexMetadata
@@ -63,7 +62,8 @@ def test_both_kinds_of_vectors_hold_the_same_documents(
 ) -> None:
     path = tmp_path / "index"
     arguments = ("--collection", collection, "--index", path, "--model", tiny_model, "--quiet")
-    assert build(*arguments, "--vectors", vectors, "--M", 8, "--ef-construction", 50) == 0
+    graph = ("--M", 8, "--ef-construction", 50) if vectors == "hnsw" else ()
+    assert build(*arguments, "--vectors", vectors, *graph) == 0
     assert sorted(docids(path)) == sorted(docids(index))
 
 
@@ -227,11 +227,7 @@ def test_a_killed_build_is_resumed_without_losing_or_doubling_a_document(
     base += ["--batch-size", 8, "--commit-every", 0, "--quiet"]
     command = [sys.executable, "-m", "hypserini.index", *map(str, base)]
     with subprocess.Popen(command) as process:
-        deadline = time.monotonic() + 120
-        # Wait for a few commits after the first.
-        while not list(building.glob("segments_[3-9]")) and time.monotonic() < deadline:
-            assert process.poll() is None, "the build ended before it could be killed"
-            time.sleep(0.05)
+        wait_for_documents(process, building, 500)  # a few commits
         process.send_signal(signal.SIGKILL)
     assert not path.exists()
     assert "--resume" in failure(capsys, *base)

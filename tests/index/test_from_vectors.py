@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_documents, write_jsonl
+from conftest import make_documents, wait_for_documents, write_jsonl
+from rankings import scores_like
 
 from hypserini.encode.__main__ import main as encode_command
 from hypserini.errors import CollectionError
@@ -21,8 +21,6 @@ from hypserini.formats.vector_readers import VectorSource
 from hypserini.index.__main__ import main as index_command
 from hypserini.index.reader import Index
 from hypserini.search.__main__ import main as search_command
-
-TOLERANCE = 2e-5
 
 
 def command(main, *arguments: object) -> int:
@@ -50,7 +48,7 @@ def assert_same_run(found: dict, expected: dict) -> None:
     assert list(found) == list(expected)
     for qid, hits in found.items():
         # Documents may be padded otherwise in another batch, which rounds their vectors otherwise.
-        assert dict(hits) == pytest.approx(dict(expected[qid]), rel=TOLERANCE, abs=TOLERANCE)
+        assert dict(hits) == scores_like(dict(expected[qid]))
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet", "npy"])
@@ -246,21 +244,12 @@ def test_a_killed_build_from_vectors_is_resumed(
     base = ["--index", index, "--vectors", "flat", "--commit-every", 0, "--vectors-from", *paths]
     line = [sys.executable, "-m", "hypserini.index", "--quiet", *map(str, base)]
     with subprocess.Popen(line) as process:
-        deadline = time.monotonic() + 120
-
-        def commits() -> int:
-            # Lucene counts its commits in base 36.
-            names = [file.name.partition("_")[2] for file in building.glob("segments_*")]
-            return max((int(name, 36) for name in names), default=0)
-
-        while commits() < 7 and time.monotonic() < deadline:
-            assert process.poll() is None, "the build ended before it could be killed"
-            time.sleep(0.005)
+        wait_for_documents(process, building, 20_000)  # in the second file
         process.send_signal(signal.SIGKILL)
     assert not index.exists()
     with Index(building) as opened:
         before = opened.num_docs
-    assert 20_000 < before < len(docids)  # in the second file
+    assert 20_000 < before < len(docids)
     for wrong, expected in (
         (base, "give --resume"),
         ([*base[:-1], "--resume"], "begun with --vectors-from"),
@@ -298,6 +287,26 @@ def test_a_build_is_not_resumed_with_changed_vectors(tmp_path, many, capsys) -> 
     assert command(index_command, *base, "--resume") == 0
     with Index(tmp_path / "index") as opened:
         assert sorted(opened.docids()) == sorted(names)
+
+
+def test_a_build_is_not_resumed_with_other_vectors_of_the_same_documents(tmp_path, capsys) -> None:
+    rows = np.random.default_rng(0).normal(size=(9000, 4)).astype(np.float32)
+    folder = tmp_path / "v"
+    folder.mkdir()
+    np.save(folder / "b.npy", rows)
+    names = [f"d{i}" for i in range(9000)]
+    (folder / "docids.txt").write_text("\n".join([*names[:-1], names[0]]))
+    base = ("--index", tmp_path / "index", "--commit-every", 0, "--vectors-from", folder)
+    assert command(index_command, *base) == 2  # after two commits, a docid that is there already
+    (folder / "docids.txt").write_text("\n".join(names))
+    np.save(folder / "b.npy", rows + 1)
+    capsys.readouterr()
+    assert command(index_command, *base, "--resume") == 2
+    assert "not the vectors that the build was begun with" in capsys.readouterr().err
+    np.save(folder / "b.npy", rows)
+    assert command(index_command, *base, "--resume") == 0
+    with Index(tmp_path / "index") as opened:
+        assert np.array_equal(opened.vectors(names), rows)
 
 
 def test_a_resumed_build_knows_its_model_and_its_mean(tmp_path, tiny_model, capsys) -> None:

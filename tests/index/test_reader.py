@@ -68,6 +68,21 @@ def test_documents_are_found_in_every_segment_and_deleted_ones_are_not(path: Pat
                 index.vectors(["d001", missing])
 
 
+def test_many_documents_are_looked_up_at_once(path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("hypserini.index.reader.LOOKED_UP_AT_ONCE", 7)
+    docids = [f"d{i:03}" for i in range(299, -1, -1)] + ["no such", "", "d001"]
+    there = [docid[-1:] not in ("0", "h", "") for docid in docids]
+    with Index(path) as index:
+        assert index.holds(docids) == there
+        expected = [f"raw of {d}" if t else None for d, t in zip(docids, there, strict=True)]
+        assert index.stored_fields(docids, "raw") == expected
+        assert index.stored_fields(docids, "contents") == [None] * len(docids)
+        live = [docid for docid, t in zip(docids, there, strict=True) if t]
+        assert index.vectors(live)[:, 0].tolist() == [4.0 * int(docid[1:]) for docid in live]
+        assert (index.holds([]), index.stored_fields([], "raw")) == ([], [])
+        assert index.vectors([]).shape == (0, 4)
+
+
 def test_many_threads_may_read_at_once(path: Path) -> None:
     docids = [f"d{i:03}" for i in range(300) if i % 10]
     with Index(path) as index, ThreadPoolExecutor(4) as pool:

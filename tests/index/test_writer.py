@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.reader import Index
 from hypserini.index.writer import DuplicateDocid, IndexWriter
@@ -338,3 +340,44 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(IndexingError, match=r"file.*choose another"):
         IndexWriter(tmp_path / "file" / "index", dimension=DIM)
+
+
+def test_after_a_commit_that_failed_nothing_is_committed(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    writer = IndexWriter(path, dimension=DIM)
+    writer.add(["a"], vectors(1))
+    writer.commit()
+    writer.add(["b"], vectors(1))
+    shutil.move(path, tmp_path / "away")
+    with pytest.raises(IndexingError, match="cannot commit to the index"):
+        writer.commit()
+    shutil.move(tmp_path / "away", path)
+    with pytest.raises(IndexingError, match="an earlier block or commit failed"):
+        writer.commit()
+    writer.rollback()
+    assert contents_of(path)[0] == ["a"]
+
+
+def test_an_interrupt_is_passed_on_when_all_threads_have_ended(tmp_path: Path) -> None:
+    thread = jvm.java_class("java.lang.Thread")
+    writer = IndexWriter(tmp_path / "index", dimension=DIM, threads=2)
+    thread.currentThread().interrupt()
+    with pytest.raises(IndexingError, match="interrupted while documents were added"):
+        writer.add([str(i) for i in range(100)], vectors(100))
+    assert thread.interrupted()  # and cleared by asking
+    with pytest.raises(IndexingError, match="an earlier block or commit failed"):
+        writer.commit()
+    writer.rollback()
+
+
+def test_a_full_disk_is_told_with_what_to_do(small_disk) -> None:
+    with IndexWriter(small_disk("300k") / "index", dimension=DIM, vectors="flat") as writer:
+
+        def fill() -> None:
+            for start in range(0, 20_000, 2_000):
+                writer.add([str(start + i) for i in range(2_000)], vectors(2_000))
+                writer.commit()
+
+        with pytest.raises(IndexingError, match=r"No space left on device.*make room.*--resume"):
+            fill()
+        writer.rollback()

@@ -11,6 +11,7 @@ import pytest
 
 from hypserini.errors import JavaError
 from hypserini.jvm import jar, jdk
+from hypserini.jvm.__main__ import main
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_a_built_jar_is_used_and_a_stale_one_is_not(
         file.parent.mkdir(exist_ok=True)
         file.touch()
     assert jar.fitting_jar(anserini) == cached
-    assert jar.main(["--output", str(jar.JARS), "--quiet"]) == 0
+    assert main(["--output", str(jar.JARS), "--quiet"]) == 0
     assert jar.fitting_jar(anserini) == jar.JARS / built.name
     assert sorted(jar.JARS.iterdir()) == sorted([of_another_line, jar.JARS / built.name])
 

@@ -151,6 +151,16 @@ def test_packed_weights_score_alike_and_equal_documents_tie():
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("dim", [32, 128, 160])
+def test_a_query_alone_scores_as_in_a_batch_to_the_last_bit(dim):
+    q_net = make(QNetConfig((dim, dim, dim, 1)), queries=5, dtype=torch.float32)
+    x = documents(1024, dim, torch.float32)
+    together = q_net.score(x)
+    for i, one in enumerate(q_net):
+        assert torch.equal(one.score(x)[0], together[i])
+        assert torch.equal(one.score(x[320:384])[0], together[i, 320:384])
+
+
 @pytest.mark.parametrize("rows", [1, 63, 64, 130, 2000])
 def test_the_number_of_threads_changes_no_score(rows):
     q_net = make(QNetConfig((160, 160, 160, 1)), queries=5, dtype=torch.float32)

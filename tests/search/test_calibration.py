@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from hypserini import LuceneHypencoderSearcher
+from hypserini.index.lucene_files import CALIBRATION
 from hypserini.search.calibrate import calibrate
-from hypserini.search.calibration import FILE, Calibration, load_calibration, record
+from hypserini.search.calibration import Calibration, load_calibration, record
 from hypserini.search.modes.tangent import TangentOptions
 
 GOOD = {
@@ -38,7 +39,7 @@ def searcher(index: Path, tmp_path: Path):
 
 def write(searcher: LuceneHypencoderSearcher, content: object) -> None:
     text = content if isinstance(content, str) else json.dumps(content)
-    (searcher.index.path / FILE).write_text(text, encoding="utf-8")
+    (searcher.index.path / CALIBRATION).write_text(text, encoding="utf-8")
 
 
 def test_what_is_recorded_is_read(searcher) -> None:
@@ -49,7 +50,7 @@ def test_what_is_recorded_is_read(searcher) -> None:
     assert record(searcher.index, Calibration(**{**GOOD, "k": 7}))
     assert load_calibration(searcher.index, 6).k == 7
     assert load_calibration(searcher.index, 5).k == 5
-    assert "another model" in json.loads((searcher.index.path / FILE).read_text())
+    assert "another model" in json.loads((searcher.index.path / CALIBRATION).read_text())
 
 
 def wrong(**values: object) -> dict[str, object]:
@@ -90,19 +91,19 @@ def test_what_is_damaged_is_ignored_with_one_warning(searcher, query, calibratio
     for mode in ("tangent", "auto"):
         found = searcher.search(query, 5, mode=mode)
         assert [hit.docid for hit in found][:1] == [hit.docid for hit in before][:1]
-    [warning] = [r for r in caplog.records if FILE in r.getMessage()]
+    [warning] = [r for r in caplog.records if CALIBRATION in r.getMessage()]
     assert "is not what calibrating writes" in warning.getMessage()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "7", "{", "[" * 100_000, '{"a": 1}', "\ud800"])
 def test_any_other_file_of_that_name_is_ignored(searcher, query, content, caplog) -> None:
-    (searcher.index.path / FILE).write_bytes(content.encode("utf-8", "surrogatepass"))
+    (searcher.index.path / CALIBRATION).write_bytes(content.encode("utf-8", "surrogatepass"))
     assert len(searcher.search(query, 5)) == 5
     assert "is ignored" in caplog.text
 
 
 def test_a_folder_of_that_name_is_ignored(searcher, query, caplog) -> None:
-    (searcher.index.path / FILE).mkdir()
+    (searcher.index.path / CALIBRATION).mkdir()
     assert len(searcher.search(query, 5)) == 5
     assert not record(searcher.index, Calibration(**GOOD))
     assert "cannot be kept with the index" in caplog.text
@@ -142,7 +143,7 @@ def test_an_index_that_cannot_be_written_to_is_calibrated_for_this_searcher(
     finally:
         folder.chmod(stat.S_IRWXU)
     assert not kept
-    assert not (folder / FILE).exists()
+    assert not (folder / CALIBRATION).exists()
     assert "cannot be kept with the index" in caplog.text
     assert "Permission denied" in caplog.text
     seen = searched(searcher, monkeypatch)
@@ -165,7 +166,7 @@ def test_a_calibration_that_scored_all_documents_is_not_kept(searcher, topics) -
     assert not kept
     assert chosen.k == 400
     assert chosen.overlap == 1.0
-    assert not (searcher.index.path / FILE).exists()
+    assert not (searcher.index.path / CALIBRATION).exists()
 
 
 def test_what_is_found_is_kept(searcher, topics) -> None:

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import make_model
+from rankings import assert_same_ranking
 
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import DocumentEncoder, QueryEncoder
 from hypserini.errors import IndexingError
 from hypserini.index.build import build_index
 from hypserini.index.writer import IndexWriter
-
-TOLERANCE = 1e-5
+from hypserini.search.modes.graph import GraphOptions
+from hypserini.search.modes.tangent import TangentOptions
+from hypserini.search.scorer import QNetScorer
 
 
 def brute_force(model, queries: list[str], docids: list[str], vectors: np.ndarray):
     """All documents by score of torch's plain forward, ties by docid."""
     scores = QueryEncoder(model).encode(queries)(torch.from_numpy(vectors)).detach().numpy()
     return [sorted(zip(docids, row, strict=True), key=lambda x: (-x[1], x[0])) for row in scores]
-
-
-def assert_same_ranking(hits, expected) -> None:
-    """The same documents in the same order, but for scores that are equal up to rounding."""
-    assert [hit.score for hit in hits] == pytest.approx([s for _, s in expected], abs=TOLERANCE)
-    for position, (hit, (docid, score)) in enumerate(zip(hits, expected, strict=True)):
-        if hit.docid != docid:
-            near = [d for d, s in expected if abs(s - score) <= 2 * TOLERANCE]
-            assert hit.docid in near, f"rank {position + 1}: {hit.docid} instead of {docid}"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +55,70 @@ def test_one_query_alone_ranks_as_in_a_batch_and_with_threads(index: Path, topic
         for qid, query in topics.items():
             alone = searcher.search(query, 20)
             for other in (batched[qid], threaded[qid]):
-                assert_same_ranking(other, [(hit.docid, hit.score) for hit in alone])
+                assert_same_ranking(other, alone)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_who_takes_a_few_rankings_has_the_others_not_searched(
+    index: Path, encoded, threads: int
+) -> None:
+    model, _, _ = encoded
+    encode, prepared = QueryEncoder(model).encode, []
+
+    class Counting:
+        def __init__(self) -> None:
+            self.model = model
+
+        def encode(self, texts: list[str]):
+            prepared.extend(texts)
+            return encode(texts)
+
+    with LuceneHypencoderSearcher(index, model, device="cpu", batch_size=2) as searcher:
+        searcher._encoder = Counting()
+        queries = [f"graph walk {i}" for i in range(1000)]
+        cores = torch.get_num_threads()
+        rankings = searcher.stream_search(queries, queries, 3, threads)
+        assert [qid for qid, _ in islice(rankings, 4)] == queries[:4]
+        rankings.close()
+        assert len(prepared) <= 4 + 2 * 2 * threads
+        assert torch.get_num_threads() == cores
+
+
+def test_q_nets_are_scored_on_the_device_asked_for(index: Path, encoded, monkeypatch) -> None:
+    """Given q-nets, no encoder is there to say where; `meta` is a device that every torch has."""
+    model, _, _ = encoded
+    q_net = QueryEncoder(model).encode(["graph walk"])
+    used = []
+
+    class Scorer(QNetScorer):
+        def __init__(self, q_net, *, device, dtype) -> None:
+            used.append(torch.device(device).type)
+            super().__init__(q_net, device="cpu", dtype=dtype)
+
+    monkeypatch.setattr("hypserini.search.searcher.QNetScorer", Scorer)
+    monkeypatch.setattr("hypserini.search.searcher.choose_device", torch.device)
+    for device in ("cpu", "meta"):
+        with LuceneHypencoderSearcher(index, device=device) as searcher:
+            searcher.search(q_net, 3)
+    assert used == ["cpu", "meta"]
+
+
+@pytest.mark.parametrize("mode", ["exhaustive", "tangent", "graph"])
+def test_more_than_there_is_may_be_asked_for(index: Path, encoded, mode: str) -> None:
+    model, docids, _ = encoded
+    q_net = QueryEncoder(model).encode(["graph walk"])
+    huge = 3_000_000_000
+    options = {
+        "tangent": [TangentOptions(fetch=huge), TangentOptions(ef=huge, rounds=huge)],
+        "graph": [
+            GraphOptions("layer", huge, huge, huge, patience=huge, max_scored=huge, seed=huge**3),
+            GraphOptions("random", huge, seed=-huge),
+        ],
+    }
+    with LuceneHypencoderSearcher(index, model, device="cpu") as searcher:
+        for one in options.get(mode, [None]):
+            hits = searcher.search(q_net, huge, mode=mode, options=one)
+            assert {hit.docid for hit in hits} == set(docids)
 
 
 def test_segments_and_deletions_are_honoured(tmp_path: Path, topics, encoded) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from conftest import files_of_at_most
 from safetensors.torch import load_file
 
-from hypserini.errors import TrainingError
+from hypserini.errors import OutputError, TrainingError
 from hypserini.modeling import load_model
+from hypserini.train.checkpoints import whole_files
 from hypserini.train.recipe.config import parse_config
 from hypserini.train.retrieval_set import read_retrieval_set
 from hypserini.train.trainer import train
@@ -124,6 +126,45 @@ def test_what_cannot_be_resumed_is_said(settings: Settings, tmp_path: Path) -> N
     train(parse_config(config), progress=False)
     config["trainer_config"]["resume_from_checkpoint"] = True
     with pytest.raises(TrainingError, match=r"without its optimizer.*checkpoint_path"):
+        train(parse_config(config), progress=False)
+
+
+def test_a_folder_of_the_users_is_not_taken_for_a_half_written_model(
+    settings: Settings, tmp_path: Path
+) -> None:
+    config = _dropping_out(settings, "out")
+    theirs = tmp_path / "out" / "_partial"
+    theirs.mkdir(parents=True)
+    (theirs / "thesis.tex").touch()
+    with pytest.raises(TrainingError, match="_partial, where the model would be written, exists"):
+        train(parse_config(config), progress=False)
+    assert [path.name for path in theirs.iterdir()] == ["thesis.tex"]
+
+
+def test_a_model_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("old")
+    left = tmp_path / "_partial"
+    left.mkdir()
+    (left / "hypserini.lock").touch()  # by a process that was killed
+    (left / "model.safetensors").touch()
+
+    def write(size: int) -> None:
+        with whole_files(tmp_path) as partial, files_of_at_most(1000):
+            assert [path.name for path in partial.iterdir()] == ["hypserini.lock"]
+            (partial / "config.json").write_text("new" * size)
+
+    with pytest.raises(OutputError, match=rf"cannot write {tmp_path} \(File too large\)"):
+        write(1000)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert (tmp_path / "config.json").read_text() == "old"
+    write(1)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert (tmp_path / "config.json").read_text() == "new"
+
+
+def test_a_checkpoint_that_finds_no_room_is_told(settings: Settings, tmp_path: Path) -> None:
+    config = _dropping_out(settings, "out")
+    with pytest.raises(OutputError, match="cannot write"), files_of_at_most(10_000):
         train(parse_config(config), progress=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from hypserini.encode.saved import SavedQNets
 from hypserini.formats.topics import Topics
@@ -41,11 +42,14 @@ class Explanation:
         self._checked = {topics.qids[i] for i in checked}
         self._found: dict[str, Hits] = {}
 
-    @property
+    @cached_property
     def tag(self) -> str:
-        """The run's tag: as the plan says, or by the mode that was chosen."""
-        mode = self._costs.mode
-        return self._plan.output.tag or (f"hypserini-{mode}" if mode else "hypserini")
+        """The run's tag, settled when it is first asked for.
+
+        As the plan says; else by the mode that the first topic was searched in, or, before there
+        is one, by the plan's.
+        """
+        return self._plan.output.tag or f"hypserini-{self._costs.first_mode or self._plan.mode}"
 
     def calibrate(self) -> Iterator[str]:
         """Calibrate if that is asked for; yields what to print."""

@@ -71,11 +71,9 @@ def title_and_text(searcher: LuceneHypencoderSearcher, docid: str) -> tuple[str,
     document = searcher.doc(docid)
     if document is None:
         return "", ""
-    try:
-        text = document.contents() or ""
-        title = next((str(found) for key in TITLE_KEYS if (found := document.get(key))), "")
-    except (ValueError, AttributeError):  # a foreign index may store what is not a JSON object
-        text, title = document.raw(), ""
+    text = document.shown()
+    titles = (document.get(key) for key in TITLE_KEYS)
+    title = next((found for found in titles if isinstance(found, str) and found.strip()), "")
     if not title:
         title, _, text = text.strip().partition("\n")
         if not text:  # one line: its beginning is the title, and what follows the text

@@ -44,7 +44,11 @@ class Stages:
         self._incomplete = 0
         self._empty = 0
         self._bm25 = None if plan.around.bm25 is None else Bm25(index, plan.around.bm25)
-        self.search_options = self._search_options()
+        try:
+            self.search_options = self._search_options()
+        except BaseException:
+            self.close()
+            raise
 
     def _search_options(self) -> dict[str, Any]:
         """The mode and options of `stream_search`, where it reranks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from hypserini.search.command.prompt import answer, read_query
 from hypserini.search.command.stages import Stages
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.index_encoder import check_q_nets
-from hypserini.search.ranking import Hits
+from hypserini.search.passages import stored_docid
+from hypserini.search.ranking import Hit, Hits
 from hypserini.search.searcher import LuceneHypencoderSearcher
 
 SNIPPET = 200
@@ -66,12 +67,20 @@ def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
         with _reporting_cut(plan, searcher):
             for qid, ranking in around.finish(rankings, wanted):
                 writer.tag = told.tag
-                writer.write(qid, ranking, texts[qid], searcher.contents)
+                writer.write(qid, ranking, texts[qid], text_of(searcher, ranking))
                 hits += len(ranking)
         seconds = time.perf_counter() - started
         yield from told.lines()
     around.report()
     yield f"{output}: {len(topics):,} topics, {hits:,} hits, {seconds:.1f} s"
+
+
+def text_of(
+    searcher: LuceneHypencoderSearcher, ranking: Iterable[Hit]
+) -> Callable[[str], str | None]:
+    """What gives the text of a docid of a ranking: that of the best passage, for a document's."""
+    stored = {hit.docid: stored_docid(hit) for hit in ranking}
+    return lambda docid: searcher.contents(stored[docid])
 
 
 def find_index(plan: SearchPlan, topics: Topics | None) -> Path:
@@ -169,8 +178,8 @@ def ask(plan: SearchPlan, query: str) -> Iterator[str]:
         with _reporting_cut(plan, searcher):
             [(_, hits)] = around.finish(found, wanted)
         for rank, hit in enumerate(hits, start=1):
-            document = searcher.doc(hit.docid)
-            text = " ".join((document.contents() or "").split()) if document else ""
+            document = searcher.doc(stored_docid(hit))
+            text = " ".join(document.shown().split()) if document else ""
             yield f"{rank:3} {hit.score:10.4f}  {hit.docid}\n      {text[:SNIPPET]}"
 
 

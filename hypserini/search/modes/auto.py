@@ -33,14 +33,17 @@ class AutoOptions:
     Attributes:
         tangent: Options of tangent search, if that is chosen.
         quick_ms: Milliseconds a query that exhaustive search may take.
+        threads: Threads of a CPU that are counted on, so many as torch uses where the options are
+            made: batches that are searched side by side with fewer each choose alike.
     """
 
     tangent: TangentOptions = field(default_factory=TangentOptions)
     quick_ms: float = QUICK_MS
+    threads: int = field(default_factory=torch.get_num_threads)
 
 
 def choose_mode(
-    index: Index, scorer: QNetScorer, filter: Filter | None = None, quick_ms: float = QUICK_MS
+    index: Index, scorer: QNetScorer, options: AutoOptions, filter: Filter | None = None
 ) -> str:
     """`exhaustive` or `tangent`, by the arithmetic that scoring all documents would take.
 
@@ -52,10 +55,10 @@ def choose_mode(
     device = scorer.device.type
     rate = FLOPS.get(device, FLOPS["cpu"])
     if device == "cpu":
-        rate *= torch.get_num_threads()
+        rate *= options.threads
     read = 4.0 * documents * config.dim / BYTES.get(device, BYTES["cpu"])
     milliseconds = (operations / rate + read) * 1e3
-    mode = "exhaustive" if milliseconds <= quick_ms else "tangent"
+    mode = "exhaustive" if milliseconds <= options.quick_ms else "tangent"
     logger.debug(
         "%s search: scoring all %d documents would take about %.0f ms a query on %s",
         *(mode, documents, milliseconds, scorer.device),
@@ -72,7 +75,7 @@ def search_automatically(
     filter: Filter | None = None,
 ) -> list[Hits]:
     """Search in the mode that `choose_mode` chooses; each hit list's cost tells which it was."""
-    mode = choose_mode(index, scorer, filter, options.quick_ms)
+    mode = choose_mode(index, scorer, options, filter)
     if mode == "tangent":
         return search_by_tangents(index, batch, k, scorer, options.tangent, filter)
     return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)

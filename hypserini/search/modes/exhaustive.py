@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hypserini import jvm
 from hypserini.index.reader import Index
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, java_of
@@ -38,10 +37,7 @@ class Scan(Candidates):
     ) -> None:
         if min(queries, k, block) < 1:
             raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
-        scan = jvm.java_class("io.hypserini.Scan")
-        super().__init__(
-            scan(index.java, queries, k, block, java_of(filter)), index, queries, block
-        )
+        super().__init__("Scan", index, queries, block, queries, k, block, java_of(filter))
 
 
 @dataclass(frozen=True, slots=True)

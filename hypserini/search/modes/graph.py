@@ -14,7 +14,7 @@ from hypserini.index.reader import Index
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
-from hypserini.search.modes.tangent import first_tangent
+from hypserini.search.modes.tangent import FirstTangent, first_points, first_tangent
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hits
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, drive
@@ -115,14 +115,14 @@ class GraphWalk(Candidates):
         filter: Filter | None = None,
         position: int = 0,
     ) -> None:
-        walk = jvm.java_class("io.hypserini.GraphWalk")(
-            *(index.java, k, block, java_of(filter)),
+        super().__init__(
+            *("GraphWalk", index, 1, block),
+            *(k, block, java_of(filter)),
             *(options.ncandidates, options.max_iter),
             options.patience if options.early_stop else 0,
-            sys.maxsize if options.max_scored is None else options.max_scored,
+            jvm.LARGEST if options.max_scored is None else options.max_scored,
             options.frontier == "new",
         )
-        super().__init__(walk, index, 1, block)
         self._first_query = position
         self.direction = self._tensor(self._java.direction(), (index.dimension,))
 
@@ -133,7 +133,8 @@ class GraphWalk(Candidates):
 
     def enter_random(self, count: int, seed: int) -> None:
         """Enter at `count` documents drawn by chance."""
-        self._java.enterRandom(count, seed)
+        start = seed % 2**63
+        self._java.enterRandom(count, start)
 
     def enter_layer(self, most: int) -> None:
         """Enter at all nodes of the lowest layer that has at most so many."""
@@ -169,16 +170,21 @@ def search_by_graph(
     searched = count_searched(index, filter)
     if options.max_scored is not None and options.max_scored >= searched:
         return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
+    budget = jvm.LARGEST if options.max_scored is None else options.max_scored
+    points = first_points(options.max_scored)
     rankings = []
     for position, q_net in enumerate(scorer.q_net):
         started = time.perf_counter()
-        with GraphWalk(index, k, _block(options), options, filter, position) as walk:
-            scored, score_ms = _enter(walk, index, batch, scorer, options, filter, position)
+        first = first_tangent(index, q_net, points) if options.entry == "tangent" else None
+        left = replace(options, max_scored=budget - (first.evaluations if first else 0))
+        with GraphWalk(index, k, _block(options), left, filter, position) as walk:
+            _enter(walk, batch, left, first, filter, position)
             cost = drive(walk, scorer.only(q_net))
-            cost.score_ms += score_ms
-            cost.evaluations += scored
-            cost.mode = "graph"
             hits = Hits.of(walk.hits(0), cost)
+        if first:
+            cost.score_ms += first.milliseconds
+            cost.evaluations += first.evaluations
+        cost.mode = "graph"
         cost.fetch_ms = (time.perf_counter() - started) * 1e3 - cost.score_ms
         rankings.append(hits)
     return rankings
@@ -192,20 +198,22 @@ def _block(options: GraphOptions) -> int:
 
 def _enter(
     walk: GraphWalk,
-    index: Index,
     batch: QueryBatch,
-    scorer: QNetScorer,
     options: GraphOptions,
+    first: FirstTangent | None,
     filter: Filter | None,
     position: int,
-) -> tuple[int, float]:
-    """Choose the entry points; returns documents scored for that, and the milliseconds."""
-    count = options.num_entry_points or 1
-    if options.entry == "random":
+) -> None:
+    """Choose the entry points of one query."""
+    count = min(options.num_entry_points or 1, options.max_scored or 1, jvm.LARGEST)
+    if first is not None:
+        walk.direction[:] = first.direction
+        walk.enter_nearest(count, 600, first.by_angle)
+    elif options.entry == "random":
         walk.enter_random(count, options.seed)
     elif options.entry == "layer":
         walk.enter_layer(count)
-    elif options.entry == "bm25":
+    else:
         text = batch.texts[position]
         if text is None:
             raise IndexingError(
@@ -213,11 +221,5 @@ def _enter(
                 "graph by BM25: choose another entry, or search with texts."
             )
         walk.enter_text(text, count, filter)
-    else:
-        first = first_tangent(index, scorer.q_net[position])
-        walk.direction[:] = first.direction
-        walk.enter_nearest(count, 600, first.by_angle)
-        return first.evaluations, first.milliseconds
     if not walk.entries:  # BM25 found nothing, or a layer holds nothing that may be returned
         walk.enter_random(count, options.seed)
-    return 0, 0.0

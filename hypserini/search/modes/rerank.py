@@ -47,11 +47,10 @@ class DocList(Candidates):
     ) -> None:
         if min(queries, k, block) < 1:
             raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
-        doc_list = jvm.java_class("io.hypserini.DocList")
-        java = doc_list(index.java, queries, k, block, jvm.pack(docids), java_of(filter))
-        super().__init__(java, index, queries, block)
+        given, within = jvm.pack(docids), java_of(filter)
+        super().__init__("DocList", index, queries, block, queries, k, block, given, within)
         self._docids = docids
-        self.missing: list[int] = list(java.missing())
+        self.missing: list[int] = list(self._java.missing())
 
     def hits(self, query: int) -> tuple[list[str], np.ndarray]:
         """As in `Candidates`; the docids are those given, none is looked up."""
@@ -86,12 +85,10 @@ class Adaptive(Candidates):
     ) -> None:
         if min(k, block, budget) < 1:
             raise ValueError(f"k ({k}), block ({block}) and budget ({budget}) must be at least 1")
-        adaptive = jvm.java_class("io.hypserini.Adaptive")
-        packed = jvm.pack(docids)
-        java = adaptive(index.java, k, block, packed, java_of(filter), block, budget)
-        super().__init__(java, index, 1, block)
-        self.missing: list[int] = list(java.missing())
-        self.has_graph = bool(java.hasGraph())
+        given, within = jvm.pack(docids), java_of(filter)
+        super().__init__("Adaptive", index, 1, block, k, block, given, within, block, budget)
+        self.missing: list[int] = list(self._java.missing())
+        self.has_graph = bool(self._java.hasGraph())
 
     def unscored(self) -> list[int]:
         """Positions of the documents that the budget left unscored, ascending."""
@@ -143,8 +140,9 @@ def rerank(
 ) -> list[Hits]:
     """Rank for each query the documents that the first stage gives for it.
 
-    Each score is the one that the exhaustive search gives. No text is read or encoded. Under a
-    filter, documents that the index does not hold are dropped: nobody knows whether they match.
+    Each score is the one that the exhaustive search gives, but for `ranking.ROUNDING`. No text is
+    read or encoded. Under a filter, documents that the index does not hold are dropped: nobody
+    knows whether they match.
     """
     rankings = options.first_stage.rankings(batch, filter)
     return [
@@ -162,7 +160,7 @@ def _rerank_one(
     filter: Filter | None,
 ) -> Reranked:
     if not docids:
-        return Reranked()
+        return Reranked(cost=Cost(mode="rerank"))
     k = min(k, len(docids) + index.num_vectors)
     with _candidates(index, docids, k, scorer, options, filter) as candidates:
         cost = drive(candidates, scorer)

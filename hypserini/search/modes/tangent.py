@@ -27,6 +27,7 @@ from hypserini.index.reader import SOME, Index
 from hypserini.modeling import QNet
 from hypserini.modeling.workers import one_thread
 from hypserini.search.candidates import Candidates
+from hypserini.search.costs import spread
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.ranges import check_range
@@ -63,8 +64,7 @@ class Nearest(Candidates):
     ) -> None:
         if min(k, block) < 1:
             raise ValueError(f"k ({k}) and block ({block}) must be at least 1")
-        nearest = jvm.java_class("io.hypserini.Nearest")
-        super().__init__(nearest(index.java, k, block, few, java_of(filter)), index, 1, block)
+        super().__init__("Nearest", index, 1, block, k, block, few, java_of(filter))
         self._first_query = position
         self.direction = self._tensor(self._java.direction(), (index.dimension,))
         self._best = self._tensor(self._java.best(), (few, index.dimension))
@@ -80,7 +80,8 @@ class Nearest(Candidates):
         Returns:
             How many there are; 0 when every document was handed out.
         """
-        self._java.fetch(count, ef, by_angle)
+        kept = min(ef, jvm.LARGEST)
+        self._java.fetch(count, kept, by_angle)
         return self.next()
 
     def entered(self) -> int:
@@ -129,6 +130,7 @@ class TangentOptions:
             rounds=rounds,
             ef=max(fetch, self.ef or rounds * fetch),
             wide_ef=max(fetch, self.ef or math.ceil(1000 * math.sqrt(k))),
+            first=first_points(self.max_scored),
             max_scored=self.max_scored or SOME + fetch * rounds,
             stable=int(self.stable * k),
             few=self.few or min(max(k, 16), 64),
@@ -141,12 +143,14 @@ class Plan:
 
     Attributes:
         wide_ef: `ef` where the graph was built by another similarity than the scores follow.
+        first: Documents scored to know where to look first.
     """
 
     fetch: int
     rounds: int
     ef: int
     wide_ef: int
+    first: int
     max_scored: int
     stable: int
     few: int
@@ -208,7 +212,7 @@ def _search(
     cost = Cost(mode="tangent")
     started = time.perf_counter()
     block = -(-min(plan.fetch, plan.max_scored) // TILE) * TILE
-    first = first_tangent(index, q_net)
+    first = first_tangent(index, q_net, plan.first)
     cost.evaluations += first.evaluations
     cost.score_ms += first.milliseconds
     direction = first.direction
@@ -256,10 +260,19 @@ class FirstTangent:
     milliseconds: float
 
 
-def first_tangent(index: Index, q_net: QNet) -> FirstTangent:
-    """The direction in which the scores of one q-net grow over the whole corpus."""
+def first_points(max_scored: int | None) -> int:
+    """How many documents tell where to look first: of a budget, half at most."""
+    return SOME if max_scored is None else min(SOME, max(1, max_scored // 2))
+
+
+def first_tangent(index: Index, q_net: QNet, points: int) -> FirstTangent:
+    """The direction in which the scores of one q-net grow over the whole corpus.
+
+    It is taken at `points` documents, spread evenly over the index.
+    """
     before = time.perf_counter()
-    some = torch.from_numpy(index.some_vectors)
+    vectors = torch.from_numpy(index.some_vectors)
+    some = vectors[spread(len(vectors), points)]
     scores, direction = (found[0].float().cpu() for found in q_net.tangent(some))
     products = some @ direction
     angles = products / some.norm(dim=1).clamp_min(1e-12)

@@ -170,8 +170,8 @@ class Checking:
 
     def __enter__(self) -> Checking:
         self._start = time.perf_counter()
-        path = Path(self.name)
-        if path.is_file() and (size := path.stat().st_size) > _ANNOUNCED:
+        is_file = os.path.isfile(self.name)
+        if is_file and (size := os.path.getsize(self.name)) > _ANNOUNCED:
             logger.info(
                 "Checking %s (%.1f GB) before training: %s.", self.name, size / 1e9, self.what
             )

@@ -58,9 +58,13 @@ class Bm25Finder:
     def __init__(
         self, path: str | os.PathLike[str], options: Bm25Options | None = None, threads: int = 1
     ) -> None:
-        self.index = Index(path)
         self._bm25 = Bm25(path, options)
         self._threads = threads
+        try:
+            self.index = Index(path)
+        except BaseException:
+            self._bm25.close()
+            raise
 
     def find(self, queries: Sequence[str], k: int) -> list[Hits]:
         """The `k` best documents of each query; fewer where fewer share a word with it."""

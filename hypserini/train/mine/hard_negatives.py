@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from hypserini import jvm
@@ -139,26 +139,34 @@ class Miner:
         never = {str(item["id"]) for item in known if item.get("id") is not None}
         if options.remove_query:
             never.add(str(task.example["query"].get("id")))
-        pool = [
-            hit
+        pool = {
+            hit.docid: hit
             for hit in hits[options.skip_top :]
             if hit.docid not in never and (limit is None or hit.score <= limit)
-        ]
-        rng.shuffle(pool)
+        }
+        order = sorted(pool)  # not by score: which of near ties came first decides on nothing
+        rng.shuffle(order)
         taken = _Taken(known)
-        mined = ((hit, self._texts.text(hit.docid) or "") for hit in pool)
-        fresh = ((hit, text) for hit, text in mined if taken.add(text))
-        negatives = [self._item(hit, text) for hit, text in islice(fresh, options.negatives)]
+        negatives = [
+            self._item(pool[docid], text)
+            for docid, text in islice(self._fresh(order, taken), options.negatives)
+        ]
         missing = options.negatives - len(negatives)
         if missing and options.too_few == "random":
             never.update(hit.docid for hit in hits)
-            anywhere = ((docid, self._texts.text(docid) or "") for docid in self._any(rng, never))
-            others = ((docid, text) for docid, text in anywhere if taken.add(text))
             negatives += [
                 {"id": docid, "content": text, "type": RANDOM_TYPE}
-                for docid, text in islice(others, missing)
+                for docid, text in islice(self._fresh(self._any(rng, never), taken), missing)
             ]
         return negatives
+
+    def _fresh(self, docids: Iterable[str], taken: _Taken) -> Iterator[tuple[str, str]]:
+        """Those documents whose texts were not taken before, with their texts."""
+        stream = iter(docids)
+        while some := list(islice(stream, self._options.negatives)):
+            for docid, text in zip(some, self._texts.texts(some), strict=True):
+                if taken.add(text or ""):
+                    yield docid, text or ""
 
     def _item(self, hit: Hit, text: str) -> dict[str, Any]:
         item = {"id": hit.docid, "content": text, "type": self._finder.type}
@@ -178,7 +186,7 @@ class Miner:
 
     def _limits(self, batch: Sequence[Task], hits: Sequence[Hits]) -> list[float | None]:
         """The score that a hit may have at most, for each task; None: any."""
-        held = [self._held(task) for task in batch]
+        held = self._held(batch)
         options = self._options
         if options.margin is None and options.max_score_ratio is None:
             return [None] * len(batch)
@@ -194,17 +202,22 @@ class Miner:
             limits.append(None if score is None else self._limit(score, task.where))
         return limits
 
-    def _held(self, task: Task) -> list[str]:
-        """The docids of the task's positives that the index holds."""
-        ids = [str(item["id"]) for item in task.positives if item.get("id") is not None]
-        held = [docid for docid in ids if self._finder.index.stored(docid, "id") is not None]
-        self.counts.absent += len(task.positives) - len(held)
+    def _held(self, batch: Sequence[Task]) -> list[list[str]]:
+        """The docids of the positives of each task that the index holds."""
+        ids = [
+            [str(item["id"]) for item in task.positives if item.get("id") is not None]
+            for task in batch
+        ]
+        there = iter(self._finder.index.holds(list(chain.from_iterable(ids))))
+        held = [[docid for docid in some if next(there)] for some in ids]
+        self.counts.absent += sum(len(task.positives) for task in batch) - sum(map(len, held))
         return held
 
     def _score_by_text(self, task: Task, hits: Hits) -> float | None:
-        texts = {plain(item["content"]) for item in task.positives}
-        for hit in hits:
-            if plain(self._texts.text(hit.docid) or "") in texts:
+        wanted = {plain(item["content"]) for item in task.positives}
+        texts = self._texts.texts([hit.docid for hit in hits])
+        for hit, text in zip(hits, texts, strict=True):
+            if plain(text or "") in wanted:
                 return hit.score
         return None
 

@@ -129,7 +129,7 @@ class TopicTasks:
         for qid, query in self._topics:
             grades = self._judgements.get(qid, {})
             relevant = [docid for docid, grade in grades.items() if grade > 0]
-            found = {docid: self._texts.text(docid) for docid in relevant}
+            found = dict(zip(relevant, self._texts.texts(relevant), strict=True))
             others = [
                 {"id": docid} if text is None else {"id": docid, "content": text}
                 for docid, text in found.items()

@@ -16,6 +16,7 @@ from hypserini.modeling import (
 from hypserini.modeling.bi_encoder import BiEncoder, BiEncoderConfig
 from hypserini.modeling.configuration import HypencoderConfig, base_config_dict
 from hypserini.modeling.hypernetwork import Hypernetwork
+from hypserini.settings import EncodingSettings
 from hypserini.train.recipe.config import ModelSection, TrainingConfig, check_keys
 from hypserini.train.recipe.initialization import begin_as_bi_encoder, insert_identity_layers
 from hypserini.train.recipe.numbers import BASE, checked_numbers
@@ -125,6 +126,8 @@ def _from_base(section: ModelSection, lengths: dict[str, Any], source: str) -> D
     ):
         begin_as_bi_encoder(model.query_encoder)
     model.tokenizer = _tokenizer(section, bases[0].pretrained)
+    if bases[0].pretrained is not None and model.tokenizer is bases[0].pretrained.tokenizer:
+        model.config.lower_case = bases[0].pretrained.config.lower_case
     return model
 
 
@@ -136,7 +139,10 @@ def _base(section: ModelSection, name: str, source: str) -> _Base:
             "model_name_or_path in query_encoder_kwargs."
         )
     weights = section.initial_weights or (name if section.base_config is None else None)
-    pretrained = load_model(weights, device="cpu") if weights else None
+    # Only its transformer is taken, and how that is pooled the configuration says.
+    pooling = section.passage_encoder_kwargs.get("pooling_type", "cls")
+    settings = EncodingSettings(pooling=pooling)
+    pretrained = load_model(weights, device="cpu", settings=settings) if weights else None
     if section.base_config is None:
         assert pretrained is not None
         return _Base(pretrained.passage_encoder.base_config, pretrained)

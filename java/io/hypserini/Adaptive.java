@@ -29,27 +29,29 @@ public final class Adaptive extends Candidates {
   private int nextGiven;
   private boolean turnOfGiven = true;
 
+  private Adaptive(
+      Lease lease, int k, int block, byte[] docids, Filter filter, int batch, long budget)
+      throws IOException {
+    super(lease, 1, k, block);
+    this.batch = Math.min(batch, block);
+    this.budget = budget;
+    handedOut = new int[block];
+    segments = new GraphSegments(index, filter);
+    int[] docs = Docids.find(index.reader().leaves(), new Texts(docids));
+    given = Arrays.stream(docs).map(doc -> doc < 0 ? -1 : segments.numberOf(doc)).toArray();
+  }
+
   /**
    * @param docids a ranking, all different, as {@link Texts}
    * @param filter null: all documents
    * @param batch documents handed out in a turn
    * @param budget documents scored, at most
    */
-  public Adaptive(
+  public static Adaptive open(
       Index index, int k, int block, byte[] docids, Filter filter, int batch, long budget)
       throws IOException {
-    super(index, 1, k, block);
-    this.batch = Math.min(batch, block);
-    this.budget = budget;
-    handedOut = new int[block];
-    try {
-      segments = new GraphSegments(index, filter);
-      int[] docs = DocList.resolve(index.reader().leaves(), new Texts(docids));
-      given = Arrays.stream(docs).map(doc -> doc < 0 ? -1 : segments.numberOf(doc)).toArray();
-    } catch (IOException | RuntimeException e) {
-      close();
-      throw e;
-    }
+    return Lease.hold(
+        index, lease -> new Adaptive(lease, k, block, docids, filter, batch, budget));
   }
 
   /** Whether there is a graph to find neighbours in. */
@@ -150,8 +152,7 @@ public final class Adaptive extends Candidates {
   /** May still be handed out. */
   private boolean isOpen(int number) {
     GraphSegment segment = segments.of(number);
-    int ordinal = number - segment.ordinalBase;
-    return segment.accepts(ordinal) && !segment.isSeen(ordinal);
+    return segment.isOpen(number - segment.ordinalBase);
   }
 
   private boolean take(int number) {

@@ -15,6 +15,7 @@ import org.apache.lucene.search.Query;
 import org.apache.lucene.search.similarities.BM25Similarity;
 import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.IOUtils;
 
 /**
  * BM25 by Anserini's own searcher, the one that Pyserini wraps; its hits cross to Python as two
@@ -89,8 +90,7 @@ public final class Bm25 implements Closeable {
 
   @Override
   public void close() throws IOException {
-    searcher.close();
-    plain.close();
+    IOUtils.close(searcher, plain);
   }
 
   /** Docids as {@link Texts}, and their scores as little-endian float32. */

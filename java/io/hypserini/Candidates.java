@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
-import org.apache.lucene.util.BytesRef;
 
 /**
  * Hands out documents to score, block by block, and keeps the best k of each query.
@@ -16,9 +15,13 @@ import org.apache.lucene.util.BytesRef;
  * <p>Shared with the caller: the vectors [block, dimension] and document numbers [block] of the
  * documents handed out, and their scores [queries, block] that the caller fills in. Valid until
  * {@link #close}. Not thread safe; an index may have any number of them at once.
+ *
+ * <p>Invariant: between next and accept, the first {@code handedOut} rows are of documents that were
+ * never handed out before; the best k are of those that were accepted.
  */
 public abstract class Candidates implements Closeable {
   protected final Index index;
+  private final Lease lease;
   protected final int block;
   protected final int dimension;
   protected final FloatBuffer vectors;
@@ -32,19 +35,18 @@ public abstract class Candidates implements Closeable {
   private int handedOut;
   private int lastAccepted;
   private long evaluations;
-  private boolean closed;
   private int[] hitDocs = new int[0];
   private float[] hitScores = new float[0];
 
-  protected Candidates(Index index, int queries, int k, int block) {
-    this.index = index;
+  /** @param lease is closed with this; what the subclass borrows of it, too */
+  Candidates(Lease lease, int queries, int k, int block) {
+    this.lease = lease;
+    this.index = lease.index;
     this.block = block;
     this.dimension = index.dimension();
-    index.reader().incRef();
-    BufferPool buffers = index.buffers();
-    sharedVectors = buffers.borrow(4L * block * dimension);
-    sharedDocs = buffers.borrow(4L * block);
-    sharedScores = buffers.borrow(4L * block * queries);
+    sharedVectors = lease.borrow(4L * block * dimension);
+    sharedDocs = lease.borrow(4L * block);
+    sharedScores = lease.borrow(4L * block * queries);
     vectors = sharedVectors.floats();
     docs = sharedDocs.ints();
     scores = sharedScores.floats();
@@ -136,11 +138,7 @@ public abstract class Candidates implements Closeable {
 
   /** The scores that belong to the last {@link #hits}, as little-endian float32. */
   public final byte[] hitScores() {
-    java.nio.ByteBuffer bytes =
-        java.nio.ByteBuffer.allocate(4 * hitScores.length)
-            .order(java.nio.ByteOrder.LITTLE_ENDIAN);
-    bytes.asFloatBuffer().put(hitScores);
-    return bytes.array();
+    return Index.littleEndian(hitScores);
   }
 
   /** How many documents were scored, a query. */
@@ -162,13 +160,7 @@ public abstract class Candidates implements Closeable {
   }
 
   @Override
-  public void close() throws IOException {
-    if (!closed) {
-      closed = true;
-      index.buffers().giveBack(sharedVectors);
-      index.buffers().giveBack(sharedDocs);
-      index.buffers().giveBack(sharedScores);
-      index.reader().decRef();
-    }
+  public final void close() throws IOException {
+    lease.close();
   }
 }

@@ -3,14 +3,11 @@ package io.hypserini;
 import io.anserini.analysis.DefaultEnglishAnalyzer;
 import java.io.IOException;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
+import java.util.stream.IntStream;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReaderContext;
-import org.apache.lucene.index.PostingsEnum;
-import org.apache.lucene.index.Terms;
-import org.apache.lucene.index.TermsEnum;
 import org.apache.lucene.queryparser.classic.ParseException;
 import org.apache.lucene.queryparser.classic.QueryParser;
 import org.apache.lucene.search.BooleanClause;
@@ -82,31 +79,17 @@ public final class Filter {
 
   /** Documents whose ids are in a list; ids that no document has are ignored. */
   public static Filter listed(Index index, byte[] docids) throws IOException {
-    Texts texts = new Texts(docids);
-    BytesRef[] terms = new BytesRef[texts.count()];
-    Arrays.setAll(terms, texts::utf8);
-    Arrays.sort(terms, Comparator.naturalOrder());
     FixedBitSet[] bits = empty(index);
-    for (LeafReaderContext leaf : index.reader().leaves()) {
-      Terms indexed = leaf.reader().terms(Fields.ID);
-      if (indexed == null) {
-        continue;
-      }
-      Bits live = leaf.reader().getLiveDocs();
-      TermsEnum seek = indexed.iterator();
-      PostingsEnum postings = null;
-      for (BytesRef term : terms) {
-        if (seek.seekExact(term)) {
-          postings = seek.postings(postings, PostingsEnum.NONE);
-          for (int doc; (doc = postings.nextDoc()) != PostingsEnum.NO_MORE_DOCS; ) {
-            if (live == null || live.get(doc)) {
-              bits[leaf.ord].set(doc);
-            }
-          }
-        }
-      }
-    }
-    Query query = new TermInSetQuery(Fields.ID, Arrays.asList(terms));
+    Texts texts = new Texts(docids);
+    Docids.find(
+        index.reader().leaves(),
+        texts,
+        (position, leaf, local) -> {
+          bits[leaf.ord].set(local);
+          return false;
+        });
+    List<BytesRef> terms = IntStream.range(0, texts.count()).mapToObj(texts::utf8).toList();
+    Query query = new TermInSetQuery(Fields.ID, terms);
     return new Filter(bits, index.reader().leaves(), query);
   }
 

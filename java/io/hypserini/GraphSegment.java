@@ -94,6 +94,11 @@ final class GraphSegment {
     return seen.get(ordinal);
   }
 
+  /** May still be handed out. */
+  boolean isOpen(int ordinal) {
+    return !seen.get(ordinal) && accepts(ordinal);
+  }
+
   /** Returns whether it was not seen before. */
   boolean see(int ordinal) {
     boolean first = !seen.getAndSet(ordinal);
@@ -135,10 +140,10 @@ final class GraphSegment {
   }
 
   /** The inner product with a direction, or, by its angle, that of the vector brought to length 1. */
-  float product(float[] direction, int ordinal, boolean byAngle) throws IOException {
+  float product(Direction direction, int ordinal) throws IOException {
     float[] vector = LuceneLine.vector(values, ordinal);
-    float product = Products.BEST.dot(direction, vector);
-    if (!byAngle) {
+    float product = Products.BEST.dot(direction.vector(), vector);
+    if (!direction.byAngle()) {
       return product;
     }
     float length = lengths[ordinal];

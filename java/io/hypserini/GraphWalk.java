@@ -1,7 +1,6 @@
 package io.hypserini;
 
 import java.io.IOException;
-import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.apache.lucene.search.DocIdSetIterator;
@@ -15,9 +14,11 @@ import org.apache.lucene.util.hnsw.NeighborQueue;
  *
  * <p>A round hands out documents; when all of them are scored, the best {@code ncandidates} are
  * expanded, and their neighbours that were not met before are the next round's. The first round are
- * the entry points, and all documents of segments that have no graph, or in which so few may be
- * returned that the walk would not be worth it. Neighbours that may not be returned are replaced by
- * their own neighbours, so that no score is spent on them.
+ * the entry points, and after them, as far as the budget goes, all documents of segments that have no
+ * graph, or in which so few may be returned that the walk would not be worth it. Neighbours that may
+ * not be returned are replaced by their own neighbours, so that no score is spent on them.
+ *
+ * <p>Invariant: what is seen was handed out or is in the round, after the first {@code handed} of it.
  */
 public final class GraphWalk extends Candidates {
   private static final int FEW = 256;
@@ -29,6 +30,7 @@ public final class GraphWalk extends Candidates {
   private final int patience;
   private final long maxScored;
   private final boolean onlyNew;
+  private final int few; // documents of a segment that are all entered at
 
   /** Scored nodes that were not expanded, the best first. */
   private final NeighborQueue pool = new NeighborQueue(256, true);
@@ -39,8 +41,30 @@ public final class GraphWalk extends Candidates {
   private int rounds;
   private int idle; // rounds in a row that brought nothing into the best k
   private boolean better;
+  private boolean isBegun;
   private float before = Float.NEGATIVE_INFINITY; // what a score had to reach before the block
-  private boolean closed;
+
+  private GraphWalk(
+      Lease lease,
+      int k,
+      int block,
+      Filter filter,
+      int ncandidates,
+      int maxIter,
+      int patience,
+      long maxScored,
+      boolean onlyNew)
+      throws IOException {
+    super(lease, 1, k, block);
+    this.ncandidates = ncandidates;
+    this.maxIter = maxIter;
+    this.patience = patience;
+    this.maxScored = maxScored;
+    this.onlyNew = onlyNew;
+    shared = lease.borrow(4L * dimension);
+    few = Math.max(k, FEW);
+    segments = new GraphSegments(index, filter);
+  }
 
   /**
    * @param filter null: all documents
@@ -52,7 +76,7 @@ public final class GraphWalk extends Candidates {
    * @param onlyNew expand the best of the round alone, as the paper does, and not the best of all
    *     that are not expanded yet
    */
-  public GraphWalk(
+  public static GraphWalk open(
       Index index,
       int k,
       int block,
@@ -63,21 +87,11 @@ public final class GraphWalk extends Candidates {
       long maxScored,
       boolean onlyNew)
       throws IOException {
-    super(index, 1, k, block);
-    this.ncandidates = ncandidates;
-    this.maxIter = maxIter;
-    this.patience = patience;
-    this.maxScored = maxScored;
-    this.onlyNew = onlyNew;
-    shared = index.buffers().borrow(4L * dimension);
-    segments = new GraphSegments(index, filter);
-    for (GraphSegment segment : segments.all) {
-      if (segment.graph == null || segment.acceptedCount <= Math.max(k, FEW)) {
-        for (int node = 0; node < segment.size; node++) {
-          meet(segment, node);
-        }
-      }
-    }
+    return Lease.hold(
+        index,
+        lease ->
+            new GraphWalk(
+                lease, k, block, filter, ncandidates, maxIter, patience, maxScored, onlyNew));
   }
 
   /** Shared with the caller: the direction of {@link #enterNearest}. */
@@ -88,7 +102,7 @@ public final class GraphWalk extends Candidates {
   /** Enters at documents drawn by chance, the same for a seed. */
   public void enterRandom(int count, long seed) throws IOException {
     if (count >= segments.acceptedCount) {
-      enterAll();
+      segments.all.forEach(this::enterAll);
       return;
     }
     SplittableRandom random = new SplittableRandom(seed);
@@ -127,7 +141,7 @@ public final class GraphWalk extends Candidates {
   public void enterText(byte[] text, int count, Filter filter) throws IOException {
     int met = 0;
     for (int doc : Bm25Entries.best(index, Texts.single(text), count, filter)) {
-      int number = met < count ? segments.numberOf(doc) : -1;
+      int number = segments.numberOf(doc);
       if (number >= 0) {
         GraphSegment segment = segments.of(number);
         met += meet(segment, number - segment.ordinalBase) ? 1 : 0;
@@ -138,9 +152,9 @@ public final class GraphWalk extends Candidates {
   /** Enters at the documents nearest to the direction. */
   public void enterNearest(int count, int ef, boolean byAngle) throws IOException {
     float[] steering = new float[dimension];
-    FloatBuffer direction = shared.floats();
-    direction.get(0, steering);
-    for (int number : new SteeredSearch(segments).nearest(steering, count, ef, byAngle)) {
+    shared.floats().get(0, steering);
+    Direction direction = new Direction(steering, byAngle);
+    for (int number : new SteeredSearch(segments).nearest(direction, count, ef)) {
       plan(number);
     }
   }
@@ -156,11 +170,10 @@ public final class GraphWalk extends Candidates {
 
   @Override
   protected int fill() throws IOException {
-    if (handed == roundSize && !nextRound()) {
-      return 0;
-    }
-    if (handed == 0) {
-      Arrays.sort(round, 0, roundSize); // the files are read forwards
+    if (!isBegun) {
+      firstRound();
+    } else if (handed == roundSize) {
+      nextRound();
     }
     long budget = Math.min(block, maxScored - evaluations());
     int rows = (int) Math.max(0, Math.min(budget, roundSize - handed));
@@ -193,8 +206,21 @@ public final class GraphWalk extends Candidates {
     }
   }
 
-  /** Expands the best; returns whether there is anything to hand out. */
-  private boolean nextRound() throws IOException {
+  /** Adds to the entry points what is entered anyway. */
+  private void firstRound() {
+    isBegun = true;
+    int entries = roundSize;
+    Arrays.sort(round, 0, entries); // the files are read forwards
+    for (GraphSegment segment : segments.all) {
+      if (segment.graph == null || segment.acceptedCount <= few) {
+        enterAll(segment);
+      }
+    }
+    Arrays.sort(round, entries, roundSize);
+  }
+
+  /** Expands the best; where there is nothing to expand, the round is empty. */
+  private void nextRound() throws IOException {
     roundSize = 0;
     handed = 0;
     boolean done = rounds >= maxIter || (patience > 0 && idle >= patience);
@@ -203,7 +229,7 @@ public final class GraphWalk extends Candidates {
       GraphSegment segment = segments.of(number);
       expand(segment, number - segment.ordinalBase, true);
     }
-    return roundSize > 0;
+    Arrays.sort(round, 0, roundSize);
   }
 
   private void expand(GraphSegment segment, int node, boolean further) throws IOException {
@@ -244,7 +270,7 @@ public final class GraphWalk extends Candidates {
 
   /** Plans to hand out a node that was not met before and may be returned. */
   private boolean meet(GraphSegment segment, int node) {
-    if (segment.isSeen(node) || !segment.accepts(node)) {
+    if (!segment.isOpen(node)) {
       return false;
     }
     segment.see(node);
@@ -252,11 +278,9 @@ public final class GraphWalk extends Candidates {
     return true;
   }
 
-  private void enterAll() {
-    for (GraphSegment segment : segments.all) {
-      for (int node = 0; node < segment.size; node++) {
-        meet(segment, node);
-      }
+  private void enterAll(GraphSegment segment) {
+    for (int node = 0; node < segment.size; node++) {
+      meet(segment, node);
     }
   }
 
@@ -265,14 +289,5 @@ public final class GraphWalk extends Candidates {
       round = Arrays.copyOf(round, 2 * roundSize);
     }
     round[roundSize++] = number;
-  }
-
-  @Override
-  public void close() throws IOException {
-    if (!closed) {
-      closed = true;
-      index.buffers().giveBack(shared);
-      super.close();
-    }
   }
 }

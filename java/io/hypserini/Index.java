@@ -6,21 +6,21 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.FloatVectorValues;
-import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.LeafReaderContext;
-import org.apache.lucene.index.PostingsEnum;
 import org.apache.lucene.index.ReaderUtil;
-import org.apache.lucene.index.Terms;
-import org.apache.lucene.index.TermsEnum;
+import org.apache.lucene.index.StoredFields;
 import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.IOUtils;
 import org.apache.lucene.util.hnsw.HnswGraph;
 
 /**
@@ -38,13 +38,15 @@ public final class Index implements Closeable {
 
   public Index(byte[] path) throws IOException {
     directory = FSDirectory.open(Path.of(Texts.single(path)));
+    DirectoryReader opened = null;
     try {
-      reader = DirectoryReader.open(directory);
-    } catch (Exception e) {
-      directory.close();
+      opened = DirectoryReader.open(directory);
+      shape = VectorShape.of(opened);
+    } catch (Throwable e) {
+      IOUtils.closeWhileHandlingException(opened, directory);
       throw e;
     }
-    shape = VectorShape.of(reader);
+    reader = opened;
   }
 
   DirectoryReader reader() {
@@ -121,29 +123,34 @@ public final class Index implements Closeable {
     return Texts.pack(reader.getIndexCommit().getUserData());
   }
 
-  /** The live document of this id, or -1. */
-  public int docOf(byte[] docid) throws IOException {
-    BytesRef term = new Texts(docid).utf8(0);
-    for (LeafReaderContext leaf : reader.leaves()) {
-      Terms terms = leaf.reader().terms(Fields.ID);
-      TermsEnum found = terms == null ? null : terms.iterator();
-      if (found != null && found.seekExact(term)) {
-        Bits live = leaf.reader().getLiveDocs();
-        PostingsEnum documents = found.postings(null, PostingsEnum.NONE);
-        for (int doc; (doc = documents.nextDoc()) != PostingsEnum.NO_MORE_DOCS; ) {
-          if (live == null || live.get(doc)) {
-            return leaf.docBase + doc;
-          }
-        }
-      }
-    }
-    return -1;
+  /** The live document of each docid, or -1; docids as {@link Texts}. */
+  public int[] docsOf(byte[] docids) throws IOException {
+    return Docids.find(reader.leaves(), new Texts(docids));
   }
 
-  /** A stored field of a document as {@link Texts} of one, or null if it is not stored. */
-  public byte[] stored(int doc, String field) throws IOException {
-    String value = reader.storedFields().document(doc, Set.of(field)).get(field);
-    return value == null ? null : Texts.pack(List.of(new BytesRef(value)));
+  /**
+   * A stored field of the document of each docid as {@link Texts}, null where there is no such
+   * document or nothing is stored.
+   */
+  public byte[] stored(byte[] docids, String field) throws IOException {
+    int[] docs = docsOf(docids);
+    BytesRef[] values = new BytesRef[docs.length];
+    StoredFields fields = reader.storedFields();
+    for (int i : forwards(docs)) {
+      String value = fields.document(docs[i], Set.of(field)).get(field);
+      values[i] = value == null ? null : new BytesRef(value);
+    }
+    return Texts.pack(Arrays.asList(values));
+  }
+
+  /** The positions of those documents that are none of -1, in the order of the index. */
+  private static int[] forwards(int[] docs) {
+    return IntStream.range(0, docs.length)
+        .filter(i -> docs[i] >= 0)
+        .mapToLong(i -> (long) docs[i] << 32 | i)
+        .sorted()
+        .mapToInt(one -> (int) one)
+        .toArray();
   }
 
   /** The docids of the live documents numbered from..to, as {@link Texts}. */
@@ -160,28 +167,43 @@ public final class Index implements Closeable {
     return Texts.pack(found);
   }
 
-  /** The vector of a document, or null if it has none. */
-  public float[] vector(int doc) throws IOException {
-    LeafReaderContext leaf = reader.leaves().get(ReaderUtil.subIndex(doc, reader.leaves()));
-    LeafReader segment = leaf.reader();
-    float[] vector = LuceneLine.vectorOf(segment, Fields.VECTOR, doc - leaf.docBase);
-    return vector == null ? null : vector.clone();
+  /**
+   * The vectors of the documents of some docids, as little-endian float32; NaN where there is none,
+   * which no vector in an index holds.
+   */
+  public byte[] vectors(byte[] docids) throws IOException {
+    int[] docs = docsOf(docids);
+    float[] rows = new float[Math.multiplyExact(docs.length, dimension())];
+    Arrays.fill(rows, Float.NaN);
+    VectorCursor cursor = new VectorCursor(reader.leaves());
+    for (int i : forwards(docs)) {
+      if (cursor.seek(docs[i])) {
+        System.arraycopy(cursor.vector(), 0, rows, i * dimension(), dimension());
+      }
+    }
+    return littleEndian(rows);
+  }
+
+  static byte[] littleEndian(float[] values) {
+    ByteBuffer bytes =
+        ByteBuffer.allocate(Math.multiplyExact(Float.BYTES, values.length))
+            .order(ByteOrder.LITTLE_ENDIAN);
+    bytes.asFloatBuffer().put(values);
+    return bytes.array();
   }
 
   /** Up to {@code most} vectors spread evenly over the index, as little-endian float32. */
   public byte[] someVectors(int most) throws IOException {
     GraphSegments segments = new GraphSegments(this, null);
     int count = Math.min(most, segments.size);
-    ByteBuffer some =
-        ByteBuffer.allocate(4 * dimension() * count).order(ByteOrder.LITTLE_ENDIAN);
+    float[] some = new float[dimension() * count];
     for (int i = 0; i < count; i++) {
       int number = (int) ((2L * i + 1) * segments.size / (2L * count));
       GraphSegment segment = segments.of(number);
-      for (float component : segment.vector(number - segment.ordinalBase)) {
-        some.putFloat(component);
-      }
+      float[] vector = segment.vector(number - segment.ordinalBase);
+      System.arraycopy(vector, 0, some, i * dimension(), dimension());
     }
-    return some.array();
+    return littleEndian(some);
   }
 
   /** Files stay mapped until the last {@link Candidates} over this index is closed too. */

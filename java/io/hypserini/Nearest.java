@@ -19,26 +19,28 @@ public final class Nearest extends Candidates {
   private final SharedBuffer sharedBest;
   private final FloatBuffer bestVectors;
   private final int few;
-  private final float[] steering;
   private int count;
   private int ef;
   private boolean byAngle;
-  private boolean closed;
+
+  private Nearest(Lease lease, int k, int block, int few, Filter filter) throws IOException {
+    super(lease, 1, k, block);
+    this.few = few;
+    sharedBest = lease.borrow(4L * dimension * few);
+    bestVectors = sharedBest.floats();
+    shared = lease.borrow(4L * dimension);
+    direction = shared.floats();
+    segments = new GraphSegments(index, filter);
+    search = new SteeredSearch(segments);
+  }
 
   /**
    * @param few how many of the best documents the caller wants the vectors of
    * @param filter null: all documents
    */
-  public Nearest(Index index, int k, int block, int few, Filter filter) throws IOException {
-    super(index, 1, k, block);
-    this.few = few;
-    sharedBest = index.buffers().borrow(4L * dimension * few);
-    bestVectors = sharedBest.floats();
-    shared = index.buffers().borrow(4L * dimension);
-    direction = shared.floats();
-    steering = new float[dimension];
-    segments = new GraphSegments(index, filter);
-    search = new SteeredSearch(segments);
+  public static Nearest open(Index index, int k, int block, int few, Filter filter)
+      throws IOException {
+    return Lease.hold(index, lease -> new Nearest(lease, k, block, few, filter));
   }
 
   /** Shared with the caller: what {@link #writeBest} leaves. */
@@ -60,8 +62,9 @@ public final class Nearest extends Candidates {
 
   @Override
   protected int fill() throws IOException {
+    float[] steering = new float[dimension];
     direction.get(0, steering);
-    int[] numbers = search.nearest(steering, count, ef, byAngle);
+    int[] numbers = search.nearest(new Direction(steering, byAngle), count, ef);
     for (int row = 0; row < numbers.length; row++) {
       segments.hand(numbers[row], row, vectors, docs);
     }
@@ -77,15 +80,5 @@ public final class Nearest extends Candidates {
       bestVectors.put(i * dimension, segment.vector(number - segment.ordinalBase));
     }
     return found.length;
-  }
-
-  @Override
-  public void close() throws IOException {
-    if (!closed) {
-      closed = true;
-      index.buffers().giveBack(shared);
-      index.buffers().giveBack(sharedBest);
-      super.close();
-    }
   }
 }

@@ -10,11 +10,16 @@ public final class Scan extends Candidates {
   private final Filter filter;
   private SegmentVectors segment; // null before the first
 
-  /** @param filter null: all documents */
-  public Scan(Index index, int queries, int k, int block, Filter filter) {
-    super(index, queries, k, block);
+  private Scan(Lease lease, int queries, int k, int block, Filter filter) {
+    super(lease, queries, k, block);
     this.filter = filter;
     segments = index.reader().leaves().iterator();
+  }
+
+  /** @param filter null: all documents */
+  public static Scan open(Index index, int queries, int k, int block, Filter filter)
+      throws IOException {
+    return Lease.hold(index, lease -> new Scan(lease, queries, k, block, filter));
   }
 
   @Override

@@ -61,18 +61,21 @@ final class Texts {
     return pack(strings);
   }
 
+  /** A null among the strings has the length -1; only Python reads those. */
   static byte[] pack(List<BytesRef> strings) {
     int size = Math.multiplyExact(strings.size() + 1, Integer.BYTES);
     for (BytesRef string : strings) {
-      size = Math.addExact(size, string.length);
+      size = Math.addExact(size, string == null ? 0 : string.length);
     }
     ByteBuffer packed = ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
     packed.putInt(strings.size());
     for (BytesRef string : strings) {
-      packed.putInt(string.length);
+      packed.putInt(string == null ? -1 : string.length);
     }
     for (BytesRef string : strings) {
-      packed.put(string.bytes, string.offset, string.length);
+      if (string != null) {
+        packed.put(string.bytes, string.offset, string.length);
+      }
     }
     return packed.array();
   }

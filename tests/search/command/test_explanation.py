@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from hypserini import LuceneHypencoderSearcher
+from hypserini.formats.topics import load_topics
+from hypserini.index.lucene_files import CALIBRATION
 from hypserini.index.reader import Index
 from hypserini.search.__main__ import main
 from hypserini.search.calibrate import calibrate
-from hypserini.search.calibration import FILE, load_calibration
-from hypserini.search.costs import losses
+from hypserini.search.calibration import load_calibration
+from hypserini.search.command.explanation import Explanation
+from hypserini.search.command.plan import SearchPlan
+from hypserini.search.costs import CostReport, losses
 from hypserini.search.modes.tangent import TangentOptions
-from hypserini.search.ranking import Hit, Hits
+from hypserini.search.ranking import Cost, Hit, Hits
 
 
 def search(*arguments: object) -> int:
@@ -39,6 +43,27 @@ def test_the_tag_names_the_mode(base, tmp_path: Path) -> None:
     ):
         assert search(*base, "--hits", 10, *flags) == 0
         assert tags(tmp_path / "run.txt") == {tag}
+
+
+def test_a_run_has_one_tag_and_mixed_costs_name_all_modes(base, tmp_path: Path) -> None:
+    """The tag is settled by the first topic, whatever comes after it."""
+    told = Explanation(SearchPlan(mode="tangent"), None, load_topics(base[3]), None)
+    modes = ["exhaustive", *["tangent"] * 1000]
+    rankings = told.watch((str(i), Hits(cost=Cost(mode=mode))) for i, mode in enumerate(modes))
+    assert {told.tag for _ in rankings} == {"hypserini-exhaustive"}
+    report = CostReport()
+    for mode in modes:
+        report.add(Cost(mode=mode))
+    assert next(report.lines()) == "cost a query (exhaustive and tangent, 1,001 queries)"
+
+
+def test_a_run_that_begins_with_an_empty_topic_is_named_by_its_mode(
+    base, index: Path, topics: dict[str, str], tmp_path: Path
+) -> None:
+    run = tmp_path / "given.txt"
+    run.write_text("".join(f"{qid} Q0 doc0007 1 1.0 x\n" for qid in list(topics)[1:]))
+    assert search(*base, "--rerank-run", run) == 0
+    assert tags(tmp_path / "run.txt") == {"hypserini-rerank"}
 
 
 def test_costs_and_misses_are_printed(base, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +120,7 @@ def test_calibration_is_kept_with_the_index_and_used(
             hits = searcher.search("graph walk", 5, options=dear)
             assert hits.cost.evaluations == 48 + kept.fetch + 1
     finally:
-        (index / FILE).unlink(missing_ok=True)
+        (index / CALIBRATION).unlink(missing_ok=True)
 
 
 def test_a_damaged_or_foreign_calibration_is_ignored(
@@ -104,13 +129,13 @@ def test_a_damaged_or_foreign_calibration_is_ignored(
     with LuceneHypencoderSearcher(index, device="cpu") as searcher:
         try:
             calibrate(searcher, list(topics.values()), list(topics), 5, 0.5)
-            recorded = json.loads((index / FILE).read_text())
-            (index / FILE).write_text(json.dumps({"another": next(iter(recorded.values()))}))
+            recorded = json.loads((index / CALIBRATION).read_text())
+            (index / CALIBRATION).write_text(json.dumps({"another": next(iter(recorded.values()))}))
             assert load_calibration(searcher.index, 5) is None
-            (index / FILE).write_text("{")
+            (index / CALIBRATION).write_text("{")
             assert load_calibration(searcher.index, 5) is None
         finally:
-            (index / FILE).unlink(missing_ok=True)
+            (index / CALIBRATION).unlink(missing_ok=True)
 
 
 def test_flags_that_contradict_are_refused(base, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SHARED
+from rankings import scores_like
 
 from hypserini.formats.runs import read_run, write_run
 from hypserini.formats.topics import load_topics
@@ -19,8 +20,6 @@ from hypserini.index.build import IndexOptions, build_index
 from hypserini.index.writer import IndexWriter
 from hypserini.search.__main__ import main
 from hypserini.search.bm25 import Bm25, Bm25Options
-
-TOLERANCE = 2e-5  # of scores with six digits; the order of summation differs between batches
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +63,7 @@ def assert_reranked(run: Path, bm25: Path, everything: Path) -> None:
     for qid, hits in found.items():
         assert {docid for docid, _ in hits} == {docid for docid, _ in given[qid]}
         expected = dict(scores[qid])
-        for docid, score in hits:
-            assert score == pytest.approx(expected[docid], abs=TOLERANCE, rel=TOLERANCE)
+        assert dict(hits) == scores_like({d: expected[d] for d, _ in hits}, expected.values())
         assert [score for _, score in hits] == sorted((s for _, s in hits), reverse=True)
 
 
@@ -83,9 +81,7 @@ def test_a_depth_of_the_whole_collection_gives_the_exhaustive_ranking(
     assert search(workload, tmp_path / "run", *everything, "--hits", 100_000) == 0
     found, expected = read_run(tmp_path / "run"), read_run(runs / "all.txt")
     for qid, hits in found.items():
-        assert [s for _, s in hits] == pytest.approx(
-            [s for _, s in expected[qid]], abs=TOLERANCE, rel=TOLERANCE
-        )
+        assert [s for _, s in hits] == scores_like([s for _, s in expected[qid]])
     assert_reranked(tmp_path / "run", runs / "all.txt", runs / "all.txt")
 
 
@@ -268,7 +264,7 @@ def test_flags_that_contradict_each_other(workload, tmp_path, capsys, flags, exp
     assert expected in capsys.readouterr().err
 
 
-def test_passages_become_documents_by_their_best(tmp_path, tiny_model) -> None:
+def test_passages_become_documents_by_their_best(tmp_path, tiny_model, capsys) -> None:
     passages = tmp_path / "passages.jsonl"
     texts = {"a#0": "graph", "a#1": "tree heap", "b#0": "walk", "c": "beam", "b#1": "graph walk"}
     lines = [json.dumps({"id": i, "contents": text}) for i, text in texts.items()]
@@ -287,6 +283,17 @@ def test_passages_become_documents_by_their_best(tmp_path, tiny_model) -> None:
     flags = ("--max-passage", "--max-passage-hits", 2, "--max-passage-delimiter", "x")
     assert search(workload, tmp_path / "two.txt", *flags) == 0
     assert len(read_run(tmp_path / "two.txt")["1"]) == 2
+    # A document has the text of the passage that it is ranked by.
+    flags = ("--max-passage", "--output-format", "json")
+    assert search(workload, tmp_path / "run.json", *flags) == 0
+    ranked = [docid for docid, _ in read_run(tmp_path / "passages.txt")["1"]]
+    for hit in json.loads((tmp_path / "run.json").read_text())["hits"]:
+        passage = next(docid for docid in ranked if docid.split("#")[0] == hit["docid"])
+        assert hit["contents"] == texts[passage]
+    capsys.readouterr()
+    query = ("--index", index, "--query", "graph walk", "--max-passage", "--quiet")
+    assert main([*map(str, query), "--device", "cpu"]) == 0
+    assert texts[ranked[0]] in capsys.readouterr().out
 
 
 def test_relevance_feedback_from_term_vectors_and_from_stored_json(tmp_path) -> None:

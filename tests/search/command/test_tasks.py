@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import make_model
+from rankings import assert_same_ranking
 
 from hypserini.search.__main__ import main
 
@@ -94,8 +95,8 @@ def test_saved_q_nets_rank_as_their_texts(
     assert search(*base, "--output", tmp_path / "saved", "--encoded-queries", saved) == 0
     texts, from_saved = read_trec(tmp_path / "texts"), read_trec(tmp_path / "saved")
     for qid, ranking in texts.items():
-        scores = [hit[2] for hit in ranking]
-        assert [hit[2] for hit in from_saved[qid]] == pytest.approx(scores, abs=1e-4)
+        expected = [(docid, score) for docid, _, score, _ in ranking]
+        assert_same_ranking([(docid, score) for docid, _, score, _ in from_saved[qid]], expected)
 
 
 def test_q_nets_of_another_model_are_refused(
@@ -184,6 +185,44 @@ def test_an_interrupted_search_leaves_no_half_run_and_keeps_the_old_one(
     assert process.returncode == status
     assert [path.name for path in output.parent.iterdir()] == ["run.txt"]
     assert output.read_text() == "the old run\n"
+
+
+def test_a_run_on_the_standard_output_is_alone_there(index: Path, topics_file: Path) -> None:
+    command = [sys.executable, "-m", "hypserini.search", "--index", str(index), "--quiet"]
+    # Not /dev/stdout itself, which a fault here would replace; a pipe's descriptor is the same.
+    command += ["--topics", str(topics_file), "--output", "/dev/fd/1", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert {len(line.split()) for line in done.stdout.splitlines()} == {6}
+    assert "/dev/fd/1: 10 topics" in done.stderr
+
+
+def test_runs_of_two_topics_files_have_names_of_their_own(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, qid in (("topics.a.txt", 1), ("topics.b.txt", 2), ("sub/topics.a.txt", 3)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{qid}\tindex search\n")
+        assert search("--index", index, "--topics", name, "--quiet") == 0
+    runs = {path.name: set(read_trec(path)) for path in (tmp_path / "runs").iterdir()}
+    assert runs == {
+        f"{index.name}.a.txt": {"1"},
+        f"{index.name}.b.txt": {"2"},
+        f"{index.name}.sub.a.txt": {"3"},
+    }
+    (tmp_path / "topics.a.txt").write_text("9\tindex search\n")
+    error = failure(capsys, "--index", index, "--topics", "topics.a.txt")
+    assert f"runs/{index.name}.a.txt has topics that are not in topics.a.txt" in error
+
+
+def test_an_empty_name_of_an_index_and_one_in_the_home_folder(
+    index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "the name of the index is empty" in failure(capsys, "--index", "", "--query", "index")
+    monkeypatch.setenv("HOME", str(index.parent))
+    assert search("--index", f"~/{index.name}", "--query", "index", "--quiet") == 0
+    monkeypatch.chdir(index)
+    assert search("--index", ".", "--query", "index", "--quiet") == 0
 
 
 def test_help_and_import_are_light() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rankings import assert_same_ranking, pairs, scores_like
 
 from hypserini import LuceneHypencoderSearcher
 from hypserini.errors import IndexingError, ModelError
@@ -95,10 +96,6 @@ def rank(searcher: LuceneHypencoderSearcher, k: int, mode: str, options=None, fi
     return searcher.batch_search(queries, qids, k, **how)
 
 
-def pairs(hits) -> list[tuple[str, float]]:
-    return [(hit.docid, hit.score) for hit in hits]
-
-
 def overlap(found, exact) -> float:
     ratios = [
         len({hit.docid for hit in found[qid]} & {hit.docid for hit in hits}) / len(hits)
@@ -110,9 +107,7 @@ def overlap(found, exact) -> float:
 def assert_same(found, exact) -> None:
     """The same documents at the same places, but for scores that differ by rounding."""
     for qid, hits in exact.items():
-        scores = [hit.score for hit in hits]
-        assert [hit.score for hit in found[qid]] == pytest.approx(scores, abs=1e-5)
-        assert {hit.docid for hit in found[qid]} == {hit.docid for hit in hits}
+        assert_same_ranking(found[qid], hits)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,8 +119,8 @@ def test_hits_are_true_and_nearly_the_best(searcher: LuceneHypencoderSearcher, k
     for qid, hits in found.items():
         scores = dict(pairs(exact[qid]))
         assert len(hits) == K == len({hit.docid for hit in hits})
-        for hit in hits:
-            assert hit.score == pytest.approx(scores[hit.docid], abs=1e-5)
+        expected = {hit.docid: scores[hit.docid] for hit in hits}
+        assert dict(pairs(hits)) == scores_like(expected, scores.values())
         assert pairs(hits) == sorted(pairs(hits), key=lambda pair: (-pair[1], pair[0]))
     best = {qid: hits[:K] for qid, hits in exact.items()}
     assert overlap(found, best) >= (0.8 if mode == "tangent" else 0.6)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import make_documents, write_jsonl
+from rankings import assert_same_ranking, pairs, scores_like
 
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import QueryEncoder
@@ -20,8 +21,6 @@ from hypserini.index.writer import IndexWriter
 from hypserini.search.bm25 import Bm25
 from hypserini.search.modes.first_stage import GivenRankings
 from hypserini.search.modes.rerank import DocList, RerankOptions
-
-TOLERANCE = 1e-5  # a batch of q-nets and one alone are multiplied in another order
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +34,6 @@ def exhaustive(searcher, topics):
     return searcher.batch_search(list(topics.values()), list(topics), 400)
 
 
-def pairs(hits) -> list[tuple[str, float]]:
-    return [(hit.docid, hit.score) for hit in hits]
-
-
 def test_given_documents_get_their_exhaustive_scores(searcher, topics, exhaustive, index) -> None:
     with Bm25(index) as bm25:
         first = bm25.batch_search(list(topics.values()), list(topics), 50)
@@ -46,9 +41,7 @@ def test_given_documents_get_their_exhaustive_scores(searcher, topics, exhaustiv
     for qid, hits in reranked.items():
         given = {hit.docid for hit in first[qid]}
         expected = [pair for pair in pairs(exhaustive[qid]) if pair[0] in given]
-        assert dict(pairs(hits)) == pytest.approx(dict(expected), rel=TOLERANCE, abs=TOLERANCE)
-        by_score = sorted(expected, key=lambda pair: -dict(pairs(hits))[pair[0]])
-        assert [docid for docid, _ in pairs(hits)] == [docid for docid, _ in by_score]
+        assert_same_ranking(hits, expected)
         assert hits.cost.evaluations == len(given) == 50
         assert hits.missing == []
 
@@ -58,9 +51,7 @@ def test_all_documents_give_the_exhaustive_ranking(searcher, topics, exhaustive)
         backwards = sorted((hit.docid for hit in exhaustive[qid]), reverse=True)
         alone = searcher.search(query, 400)
         assert pairs(searcher.rerank(query, backwards)) == pairs(alone)
-        assert dict(pairs(alone)) == pytest.approx(
-            dict(pairs(exhaustive[qid])), rel=TOLERANCE, abs=TOLERANCE
-        )
+        assert dict(pairs(alone)) == scores_like(dict(pairs(exhaustive[qid])))
 
 
 def test_hits_pairs_and_docids_are_taken_alike(searcher, topics) -> None:
@@ -136,8 +127,8 @@ def test_adaptive_reranking_finds_what_the_first_stage_missed(
         scores = [hit.score for hit in hits]
         assert scores == sorted(scores, reverse=True)
         expected = dict(pairs(graph_searcher.search(query, 3000, mode="exhaustive")))
-        for docid, score in pairs(hits[:600]):
-            assert score == pytest.approx(expected[docid], rel=TOLERANCE, abs=TOLERANCE)
+        scored = dict(pairs(hits[:600]))
+        assert scored == scores_like({d: expected[d] for d in scored}, expected.values())
     assert missed > 10
     assert found > missed / 2
 

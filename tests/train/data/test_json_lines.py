@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hypserini.errors import TrainingError
+from hypserini.formats import reading
 from hypserini.train.data.dataset import TrainingData
 from hypserini.train.data.examples import Example
 from hypserini.train.data.opening import training_data, validation_data
@@ -251,6 +252,20 @@ def test_missing_empty_and_damaged_files(path: Path, monkeypatch: pytest.MonkeyP
     packed.mkdir()
     with pytest.raises(TrainingError, match=r"train\.gz cannot be read \(Is a directory\)"):
         _open(packed)
+
+
+def test_a_line_without_end_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LONGEST_LINE", 1 << 20)
+    path.write_text(json.dumps(_line()) + "\n" + "x" * (3 << 20))
+    with pytest.raises(TrainingError, match=r"train\.jsonl, line 2: longer than 1 MiB"):
+        _open(path)
+
+
+def test_paths_that_no_file_can_have(path: Path) -> None:
+    for name in ("x" * 5000, "a\0b", str(path / "below")):
+        with pytest.raises(TrainingError) as caught:
+            _open(Path(name))
+        assert len(str(caught.value)) < 500
 
 
 def test_what_was_checked_is_said(path: Path, caplog: pytest.LogCaptureFixture) -> None:

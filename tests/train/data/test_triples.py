@@ -169,6 +169,35 @@ def test_what_cannot_be_drawn_from_triples(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("collection", "queries"),
+    [
+        ('id\ttext\ttitle\n3\t"A ""b"""\tT\n4\tc\t\n', "qid\tquery\n7\tseven\n"),
+        ('\ufeff3\tT A "b"\n4\tc\n', "\ufeff7\tseven\tmore\n"),
+        (
+            '{"_id": "3", "title": "T", "text": "A \\"b\\""}\n'
+            '{"id": 4, "contents": "", "text": "c"}\n',
+            '{"qid": "7", "title": "", "text": "seven"}\n',
+        ),
+        ('{"pid": "3", "docid": "x", "text": "T A \\"b\\""}\n\n{"pid": "4", "text": "c"}\n', None),
+    ],
+)
+def test_texts_are_read_as_everywhere(folder: Path, collection: str, queries: str | None) -> None:
+    (folder / "triples.tsv").write_text("\ufeff7 3 4\n")
+    (folder / "collection.tsv").write_text(collection)
+    (folder / "queries.tsv").write_text(queries or "7\tseven\n")
+    assert _shown(_open(folder), 0) == ["seven", 'T A "b"', "c"]
+
+
+def test_a_text_given_twice_is_named_by_its_line(folder: Path) -> None:
+    (folder / "collection.tsv").write_text("id\ttext\n\n3\ta\n4\tb\n3\tc\n")
+    with pytest.raises(TrainingError, match=r"line 5: the id 3 was already given in line 3"):
+        _open(folder)
+    (folder / "collection.tsv").write_text("id\ttext\n")
+    with pytest.raises(TrainingError, match="is empty but for its first line"):
+        _open(folder)
+
+
+@pytest.mark.parametrize(
     ("columns", "message"),
     [
         (["query", "positive", "passage"], "names 'passage': known are query"),

@@ -94,6 +94,83 @@ def test_values_can_be_set_on_the_command_line(tmp_path: Path) -> None:
         read_config(path, ["data_config.label_key.x=1"])
 
 
+def _read(folder: Path, text: str, *overrides: str) -> Any:
+    (folder / "my.yaml").write_text(text)
+    return read_config(folder / "my.yaml", overrides)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model_config: {model_type: 2020-13-45}", "is no YAML: a value in it is none of its kind"),
+        ("model_config: {model_type: 0b_}", "is no YAML"),
+        ("[" * 3000, "is no YAML: it is nested too deeply"),
+        ("model_config: &a {query_encoder_kwargs: *a}", "an alias is part of what it stands for"),
+        ("", "is no mapping of model_config, data_config, trainer_config"),
+        ("model_config: {loss_type: }", "model_config: loss_type is None: give a text or a list"),
+        ("model_config: {loss_type: 5}", "loss_type is 5: give a text or a list"),
+        ("model_config: {loss_type: [1]}", r"loss_type is \[1\]: give a text or a list"),
+        ("model_config: {loss_kwargs: [1]}", r"loss_kwargs is \[1\]: give a mapping or a list"),
+        ("model_config: {normalize: 1}", "normalize is 1: give true or false"),
+        ("model_config: {query_encoder_kwargs: []}", "query_encoder_kwargs is .*: give a mapping"),
+        (
+            "model_config: {query_encoder_kwargs: {1: 2}}",
+            "query_encoder_kwargs is .*: give a mapping",
+        ),
+        ("model_config: {1: 2}", "there is no key 1: known are model_type"),
+        ("model_config: {? 0x" + "f" * 9000 + " : 2}", "there is no key a number of 36,000 bits"),
+        ("data_config: {positive_filter_kwargs: 5}", "positive_filter_kwargs is 5: give a mapping"),
+        ("data_config: {training_data_split: 5}", "training_data_split is 5: give a text"),
+        ("data_config: {num_negatives_to_sample: 1.5}", "num_negatives_to_sample is 1.5"),
+        ("trainer_config: {validation: {beir: 5}}", "validation: beir is 5: give a text"),
+        ("trainer_config: {validation: {max_queries: 0}}", "max_queries is 0: give at least 1"),
+        ("trainer_config: {validation: {measures: x}}", "measures is 'x': give a list"),
+        ("trainer_config: {early_stopping_patience: -1}", "patience is -1: give at least 1"),
+        (
+            "trainer_config: {learning_rate_factors: {a: b}}",
+            "learning_rate_factors is .*: give a map",
+        ),
+        ("trainer_config: {" + "x" * 900 + ": 1}", "there is no key 'xxx"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(TrainingError, match=message) as caught:
+        _read(tmp_path, text)
+    assert "my.yaml" in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_what_is_set_may_be_wrong_too(tmp_path: Path) -> None:
+    data = "data_config: {training_data_jsonl: a}"
+    assert _read(tmp_path, "", "data_config.training_data_jsonl=a").model_config.normalize is False
+    for text, override, message in (
+        ("", "model_config.normalize=true", "names no training_data_jsonl"),
+        (data, "model_config.normalize", "--set 'model_config.normalize': give section.key=value"),
+        (data, "model_config.loss_type=2020-13-45", "--set 'model_config.loss_type': .* no YAML"),
+        (data, "model_config.loss_type=[", "--set 'model_config.loss_type': .* no YAML"),
+        (data, "model_config.loss_type=", "loss_type is None"),
+        ("[1]", "model_config.loss_type=a", "loss_type is within no mapping"),
+        (data, "=5", "there is no key ''"),
+        (data, "model_config..x=5", "there is no key ''"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            _read(tmp_path, text, override)
+
+
+def test_configurations_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"a: caf\xe9\n")
+    (tmp_path / "large.yaml").write_bytes(b"#" * (2 << 20))
+    for path, message in (
+        (tmp_path / "latin.yaml", "line 1: not UTF-8"),
+        (tmp_path / "large.yaml", "longer than 1 MiB"),
+        (tmp_path, "cannot be read"),
+        ("x" * 5000, "that come along are be_base"),
+        ("a\0b", "does not exist"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            read_config(path)
+
+
 def _tiny_bert(folder: Path, tokenizer: Path) -> Path:
     from transformers import AutoTokenizer, BertConfig, BertModel
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import WORDS
+from conftest import WORDS, files_of_at_most
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -22,6 +24,7 @@ from transformers import (
 )
 
 from hypserini.demo.tokenizer import train_wordpiece
+from hypserini.formats.workplace import Workplace
 from hypserini.train.teach import teaching
 from hypserini.train.teach.__main__ import main
 
@@ -284,6 +287,65 @@ def test_bad_data_is_named_before_the_model_is_loaded(
     assert f"{data}, line 41: items[0].content is missing or no text" in error
     error = failure(capsys, "--input", data, "--output", tmp_path, "--model", "nowhere")
     assert "is a folder" in error
+
+
+def test_what_is_the_users_beside_the_output_stays(
+    tmp_path: Path, data: Path, teacher: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    building = tmp_path / "taught.jsonl.building"
+    building.mkdir()
+    (building / "thesis.tex").touch()
+    base = ("--input", data, "--output", tmp_path / "taught.jsonl", "--model", teacher)
+    for flags in ((), ("--resume",)):
+        assert f"{building}, where the scores would gather" in failure(capsys, *base, *flags)
+    assert [path.name for path in building.iterdir()] == ["thesis.tex"]
+    (building / "thesis.tex").unlink()
+    assert teach(*base) == 0
+    assert [path.name for path in building.iterdir()] == []  # empty, and the user's
+
+
+def test_a_second_run_is_refused_while_one_is_at_it(
+    tmp_path: Path, data: Path, teacher: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Workplace(tmp_path / "taught.jsonl.building")
+    place.claim()
+    base = ("--input", data, "--output", tmp_path / "taught.jsonl", "--model", teacher)
+    for flags in ((), ("--resume",)):
+        assert "another process gathers its scores" in failure(capsys, *base, *flags)
+    place.remove()
+    assert teach(*base) == 0
+
+
+def test_links_devices_and_a_full_disk(
+    tmp_path: Path,
+    data: Path,
+    teacher: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(teaching, "BATCHES_A_CHUNK", 1)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link.jsonl").symlink_to("disk/taught.jsonl")
+    base = ("--input", data, "--model", teacher, "--batch-size", 8)
+    assert teach(*base, "--output", tmp_path / "link.jsonl") == 0
+    whole = (tmp_path / "disk" / "taught.jsonl").read_bytes()
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["taught.jsonl"]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    assert teach(*base, "--output", pipe) == 0
+    reader.join(10)
+    assert got == [whole]
+    assert pipe.is_fifo()
+    output = tmp_path / "disk" / "again.jsonl"
+    with files_of_at_most(len(whole) // 2):
+        assert "(File too large)" in failure(capsys, *base, "--output", output)
+    assert teach(*base, "--output", output, "--resume") == 0
+    assert output.read_bytes() == whole
+    assert sorted(path.name for path in output.parent.iterdir()) == ["again.jsonl", "taught.jsonl"]
 
 
 def test_help_loads_neither_torch_nor_java() -> None:

@@ -5,7 +5,6 @@ import org.apache.lucene.codecs.hnsw.HnswGraphProvider;
 import org.apache.lucene.codecs.KnnVectorsReader;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.KnnVectorValues;
-import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.util.hnsw.HnswGraph;
 
@@ -38,15 +37,5 @@ final class LuceneLine {
   /** The graph over the vectors of a field, or null where the format has none. */
   static HnswGraph graph(KnnVectorsReader reader, String field) throws IOException {
     return reader instanceof HnswGraphProvider provider ? provider.getGraph(field) : null;
-  }
-
-  /** The vector of one document of a segment, or null if it has none. */
-  static float[] vectorOf(LeafReader reader, String field, int doc) throws IOException {
-    FloatVectorValues values = reader.getFloatVectorValues(field);
-    if (values == null) {
-      return null;
-    }
-    KnnVectorValues.DocIndexIterator documents = values.iterator();
-    return documents.advance(doc) == doc ? values.vectorValue(documents.index()) : null;
   }
 }

@@ -4,7 +4,6 @@ import java.io.IOException;
 import org.apache.lucene.codecs.HnswGraphProvider;
 import org.apache.lucene.codecs.KnnVectorsReader;
 import org.apache.lucene.index.FloatVectorValues;
-import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.hnsw.RandomAccessVectorValues;
@@ -38,12 +37,6 @@ final class LuceneLine {
   /** The graph over the vectors of a field, or null where the format has none. */
   static HnswGraph graph(KnnVectorsReader reader, String field) throws IOException {
     return reader instanceof HnswGraphProvider provider ? provider.getGraph(field) : null;
-  }
-
-  /** The vector of one document of a segment, or null if it has none. */
-  static float[] vectorOf(LeafReader reader, String field, int doc) throws IOException {
-    FloatVectorValues values = reader.getFloatVectorValues(field);
-    return values != null && values.advance(doc) == doc ? values.vectorValue() : null;
   }
 
   @SuppressWarnings("unchecked")

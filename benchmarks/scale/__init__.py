@@ -1,0 +1,1 @@
+"""How search grows with the collection: time, documents scored, overlap, memory, disk."""

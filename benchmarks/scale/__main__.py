@@ -1,0 +1,162 @@
+"""`python -m benchmarks.scale`: search and building over growing collections, in one table each.
+
+Vectors are made at any size with the statistics of real ones; q-nets are trained ones, or fitted to
+be as nearly linear (see `data.py`). Everything that takes long is kept in `--cache` and goes on
+from there. Every index is built, and searched, in a process of its own. The results are also
+written as JSON (`--results`), which `python -m benchmarks.scale.picture` draws.
+
+    python -m benchmarks.scale --sizes 100000 300000 1000000 --formats hnsw hnsw-int8 \
+        --model all-mpnet-base-v2 --collection collection.tsv --topics topics.tsv
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import describe, table
+from benchmarks.scale.building import FACTS, build
+from benchmarks.scale.data import ScaleData, linearity, scale_data
+from benchmarks.scale.exact import exact_hits
+from benchmarks.scale.measure import measure, measure_filters
+from hypserini.defaults import BUNDLED_MODEL
+from hypserini.pydocs.collection import make_collection
+
+GIB = 1 << 30
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Build, measure, print the tables and write the results."""
+    args = parse(argv)
+    if args.collection is None:
+        files = make_collection(args.cache / "python-docs", 50_000)
+        args.collection, args.topics = files.collection, files.topics
+    data = scale_data(
+        args.cache, args.model, args.collection, args.topics, args.queries, args.blocks
+    )
+    near = [linearity(q_net, data.anchors) for q_net in data.q_nets]
+    print(
+        f"{len(data.anchors):,} anchors of {data.anchors.shape[1]} dimensions; {len(data.q_nets)}"
+        f" q-nets, correlation with their mean gradient {np.mean(near):.3f} (lowest"
+        f" {min(near):.3f})"
+    )
+    exact = exact_hits(args.cache, data, args.sizes, len(data.q_nets))
+    results: dict[str, Any] = {"machine": describe(), "building": [], "searching": []}
+    filtered = []
+    for size, best in zip(sorted(args.sizes), exact, strict=True):
+        for vectors in args.formats:
+            folder = index_of(args, data, size, vectors)
+            facts = json.loads((folder / FACTS).read_text())
+            results["building"].append(facts)
+            walks = args.walks and vectors == args.formats[0]
+            results["searching"] += apart(measure, folder / "index", facts, data, best, walks)
+            if args.filters:
+                shares = apart(measure_filters, folder / "index", data)
+                filtered += [[f"{size:,}", vectors, *row] for row in shares]
+    print_building(results["building"])
+    print_searching(results["searching"])
+    if filtered:
+        print_filters(filtered)
+    args.results.parent.mkdir(parents=True, exist_ok=True)
+    args.results.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scale", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[30_000, 100_000, 300_000])
+    parser.add_argument("--formats", nargs="+", default=["hnsw"], help="as of --vectors")
+    parser.add_argument("--model", default=BUNDLED_MODEL, help="what the anchors are encoded by")
+    parser.add_argument("--collection", type=Path, help="the anchors (default: documentation)")
+    parser.add_argument("--topics", type=Path, help="the queries, with --collection")
+    parser.add_argument("--queries", type=int, default=40, help="of the topics, at most")
+    parser.add_argument("--blocks", type=int, default=6, help="of fitted q-nets")
+    parser.add_argument("--threads", type=int, default=2, help="that add documents")
+    parser.add_argument("--walks", action="store_true", help="the paper's walks as well")
+    parser.add_argument("--filters", action="store_true", help="searches under filters as well")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/bench-scale"))
+    parser.add_argument("--results", type=Path, default=Path(".cache/bench-scale/results.json"))
+    args = parser.parse_args(argv)
+    if (args.collection is None) != (args.topics is None):
+        parser.error("--collection and --topics belong together")
+    return args
+
+
+def index_of(args: argparse.Namespace, data: ScaleData, size: int, vectors: str) -> Path:
+    """The folder of an index and its facts; built if it is not there whole."""
+    from hypserini.jvm import jar
+
+    line = jar.lucene_line(jar.anserini_jar())
+    folder = args.cache / f"{Path(args.model).name}-{size}-{vectors}-lucene{line}"
+    if not (folder / FACTS).exists():
+        dim = data.anchors.shape[1]
+        apart(build, folder, data, size, dim, vectors, args.threads)
+    return folder
+
+
+def apart(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do some work in a process of its own: its memory is counted alone, its JVM is fresh."""
+    context = get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def print_building(rows: list[dict[str, Any]]) -> None:
+    """What building cost."""
+    table(
+        "building, one segment",
+        ["documents", "vectors", "threads", "docs/s", "merging s", "peak MiB", "bytes/doc", "hot"],
+        [
+            [
+                *(f"{row['documents']:,}", row["vectors"], row["threads"]),
+                f"{row['documents'] / (row['adding_s'] + row['merging_s']):,.0f}",
+                *(f"{row['merging_s']:.0f}", f"{row['peak_mib']:,.0f}"),
+                f"{row['bytes'] / row['documents']:,.0f}",
+                f"{row['hot_bytes'] / row['documents']:,.0f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def print_searching(rows: list[dict[str, Any]]) -> None:
+    """What searching cost and found."""
+    table(
+        "searching, one query at a time but for queries/s; milliseconds without encoding",
+        [
+            *("documents", "vectors", "k", "method", "overlap", "scored", "median ms", "p95"),
+            *("p99", "Lucene", "q-net", "cold ms", "first ms", "queries/s"),
+        ],
+        [
+            [
+                *(f"{row['documents']:,}", row["vectors"], row["k"], row["method"]),
+                *(f"{row['overlap']:.3f}", f"{row['evaluations']:,.0f}"),
+                *(f"{row[name]:.1f}" for name in ("median_ms", "p95_ms", "p99_ms")),
+                *(f"{row['lucene_ms']:.1f}", f"{row['score_ms']:.1f}"),
+                *(f"{row[name]:.1f}" if row[name] else "" for name in ("cold_ms", "first_ms")),
+                f"{row['queries_a_second']:.1f}" if row["queries_a_second"] else "",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def print_filters(rows: list[list[Any]]) -> None:
+    """What filters cost."""
+    table(
+        "tangent search under filters, k = 10",
+        ["documents", "vectors", "let through", "first query ms", "median ms"],
+        [[*row[:3], f"{row[3]:.1f}", f"{row[4]:.1f}"] for row in rows],
+    )
+
+
+if __name__ == "__main__":
+    main()

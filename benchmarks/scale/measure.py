@@ -1,0 +1,190 @@
+"""Measures searches over one index of the scale benchmark, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.scale.data import ScaleData
+from hypserini import LuceneHypencoderSearcher
+from hypserini.modeling import QNet
+from hypserini.search.costs import loss_at
+from hypserini.search.filters import Filter
+from hypserini.search.modes.graph import EFFICIENT_1, EFFICIENT_2
+from hypserini.search.ranking import Hits
+
+WARM_UP = 3
+ROUNDS = 3
+COLD = 5
+EXHAUSTIVE = 2
+"""Queries: it takes seconds, and every query the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One method over one index: means over the topics, milliseconds of single queries.
+
+    Attributes:
+        lucene_ms: The median's share of finding candidates and reading vectors.
+        score_ms: The median's share of the q-net.
+        queries_a_second: With all cores, batches side by side; 0 where it was not measured.
+    """
+
+    method: str
+    documents: int
+    vectors: str
+    k: int
+    overlap: float
+    evaluations: float
+    median_ms: float
+    p95_ms: float
+    p99_ms: float
+    lucene_ms: float
+    score_ms: float
+    cold_ms: float = 0.0
+    first_ms: float = 0.0
+    queries_a_second: float = 0.0
+
+
+def drop_from_memory(index: Path) -> None:
+    """Forget what the system holds of an index's files; they must not be open."""
+    for path in index.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
+
+
+def measure(
+    index: Path, facts: dict[str, Any], data: ScaleData, exact: Sequence[Hits], walks: bool
+) -> list[dict[str, Any]]:
+    """All methods over an index; as dictionaries of `Measured`."""
+    found = []
+    q_nets = data.q_nets
+    drop_from_memory(index)
+    started = time.perf_counter()
+    with LuceneHypencoderSearcher(index, device="cpu", mode="tangent") as searcher:
+        searcher.search(q_nets[0], 10)
+        first = (time.perf_counter() - started) * 1e3
+        methods: list[tuple[str, dict[str, Any]]] = [("tangent", {})]
+        if walks:
+            methods += [
+                ("paper's walk, Efficient 1", {"mode": "graph", "options": EFFICIENT_1}),
+                ("paper's walk, Efficient 2", {"mode": "graph", "options": EFFICIENT_2}),
+            ]
+        found.append(asdict(_exhaustive(searcher, facts, q_nets[:EXHAUSTIVE])))
+        for k in (10, 100):
+            for name, how in methods:
+                one = _time(searcher, q_nets, exact, k, how)
+                cold = _cold(index, q_nets, k) if name == "tangent" else 0.0
+                rate = _rate(searcher, q_nets, k, how) if name == "tangent" else 0.0
+                found.append(
+                    asdict(
+                        Measured(
+                            name, facts["documents"], facts["vectors"], k, *one, cold, first, rate
+                        )
+                    )
+                )
+    return found
+
+
+def _exhaustive(
+    searcher: LuceneHypencoderSearcher, facts: dict[str, Any], q_nets: Sequence[QNet]
+) -> Measured:
+    times, hits = [], []
+    for q_net in q_nets:
+        before = time.perf_counter()
+        hits.append(searcher.search(q_net, 10, mode="exhaustive"))
+        times.append((time.perf_counter() - before) * 1e3)
+    spread = [float(np.percentile(times, share)) for share in (50, 95, 99)]
+    cost = hits[0].cost
+    scored, shares = float(cost.evaluations), (cost.fetch_ms, cost.score_ms)
+    return Measured(
+        "exhaustive", facts["documents"], facts["vectors"], 10, 1.0, scored, *spread, *shares
+    )
+
+
+def _time(
+    searcher: LuceneHypencoderSearcher,
+    q_nets: Sequence[QNet],
+    exact: Sequence[Hits],
+    k: int,
+    how: dict[str, Any],
+) -> tuple[float, ...]:
+    for q_net in q_nets[:WARM_UP]:
+        searcher.search(q_net, k, **how)
+    times, hits = [], []
+    for _ in range(ROUNDS if not how else 1):
+        for q_net in q_nets:
+            before = time.perf_counter()
+            hits.append(searcher.search(q_net, k, **how))
+            times.append((time.perf_counter() - before) * 1e3)
+    pairs = {str(i): (hits[i], exact[i]) for i in range(len(exact))}
+    overlap = loss_at(
+        {q: a for q, (a, _) in pairs.items()}, {q: b for q, (_, b) in pairs.items()}, k
+    )
+    return (
+        overlap.overlap,
+        float(np.mean([one.cost.evaluations for one in hits])),
+        *(float(np.percentile(times, share)) for share in (50, 95, 99)),
+        float(np.median([one.cost.fetch_ms for one in hits])),
+        float(np.median([one.cost.score_ms for one in hits])),
+    )
+
+
+def _cold(index: Path, q_nets: Sequence[QNet], k: int) -> float:
+    """The median of single queries right after the index was opened from the disk."""
+    times = []
+    for q_net in q_nets[:COLD]:
+        drop_from_memory(index)
+        with LuceneHypencoderSearcher(index, device="cpu", mode="tangent") as searcher:
+            before = time.perf_counter()
+            searcher.search(q_net, k)
+            times.append((time.perf_counter() - before) * 1e3)
+    return float(np.median(times))
+
+
+def _rate(
+    searcher: LuceneHypencoderSearcher, q_nets: Sequence[QNet], k: int, how: dict[str, Any]
+) -> float:
+    cores = os.cpu_count() or 1
+    queries = list(q_nets) * 2
+    qids = [str(i) for i in range(len(queries))]
+    searcher.batch_size = 1  # so that there is a batch for every core
+    best = min(
+        _seconds(lambda: searcher.batch_search(queries, qids, k, cores, **how)) for _ in range(2)
+    )
+    return len(queries) / best
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    run()
+    return time.perf_counter() - before
+
+
+def measure_filters(index: Path, data: ScaleData) -> list[tuple[str, float, float]]:
+    """Median milliseconds of the first and of the next queries under filters of several widths."""
+    found = []
+    q_nets = data.q_nets
+    with LuceneHypencoderSearcher(index, device="cpu", mode="tangent") as searcher:
+        generator = np.random.default_rng(2)
+        numbers = generator.permutation(searcher.num_docs)
+        shares = (("all", 1.0), ("90 %", 0.9), ("10 %", 0.1), ("1 %", 0.01))
+        for name, share in shares:
+            kept = [str(number) for number in numbers[: int(share * len(numbers))]]
+            wanted = Filter.listed(searcher.index, kept) if share < 1 else None
+            first = _seconds(lambda: searcher.search(q_nets[0], 10, filter=wanted)) * 1e3  # noqa: B023
+            times = [
+                _seconds(lambda: searcher.search(q_net, 10, filter=wanted)) * 1e3  # noqa: B023
+                for q_net in q_nets
+            ]
+            found.append((name, first, float(np.median(times))))
+    return found
