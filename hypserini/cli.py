@@ -59,6 +59,9 @@ Row = tuple[bool, str, str]
 def refuse_ignored(args: argparse.Namespace, rows: Iterable[Row]) -> None:
     """Refuse flags that were given and would be ignored.
 
+    Those that say where things run, `--device` and its like, are for every command of a script, and
+    stand in no row.
+
     Args:
         args: What `Parser` parsed.
         rows: The flags by their names in `args`, several with blanks between.

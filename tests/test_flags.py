@@ -39,8 +39,6 @@ def empty_folder(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
         (VECTORS, "fields title"),
         (VECTORS, "max-length 512"),
         (VECTORS, "batch-size 64"),
-        (VECTORS, "device auto"),
-        (VECTORS, "dtype float32"),
         (INDEX, "collection-path c"),
         (f"{INDEX} --vectors flat", "M 16"),
         (f"{INDEX} --vectors flat", "ef-construction 100"),
@@ -51,8 +49,6 @@ def empty_folder(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
         (TOPICS, "doc-prefix x"),
         (EXAMPLES, "model m"),
         (EXAMPLES, "max-length 32"),
-        (EXAMPLES, "device cpu"),
-        (EXAMPLES, "dtype float32"),
         (EXAMPLES, "batch-size 16"),
         (f"{EXAMPLES} --mode auto", "k1 0.9 --b 0.4"),
         (EXAMPLES, "min-grade 1"),
@@ -62,7 +58,6 @@ def empty_folder(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("demo collection", "model m"),
         ("demo collection", "index i"),
         ("demo collection", "question q"),
-        ("demo collection", "device cpu"),
     ],
 )
 def test_what_would_be_ignored_is_refused(command: str, ignored: str, capsys) -> None:

@@ -81,8 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Make, index, ask, evaluate."""
-    searching = "model index question device dtype"
-    cli.refuse_ignored(args, [(args.step == "all", "the whole demo", searching)])
+    cli.refuse_ignored(args, [(args.step == "all", "the whole demo", "model index question")])
     started = time.perf_counter()
     files = make_collection(args.folder, args.documents, roots=args.packages)
     _heading("Collection", started)

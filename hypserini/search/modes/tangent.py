@@ -103,7 +103,8 @@ class TangentOptions:
         ef: Documents kept by the vector search of the first round, from which the next rounds go
             on: more find what is nearest more surely. By default as many as all rounds fetch.
         max_scored: Documents scored a query, at most. As many as there are: exhaustive search.
-        stable: The share of the best k that a round may still change to be the last.
+        stable: The share of the best k that a round may still change to be the last; below 0, none
+            is the last before all rounds are done.
         few: The next gradients are taken at so many best documents.
     """
 
@@ -117,7 +118,7 @@ class TangentOptions:
     def __post_init__(self) -> None:
         check_range(1, fetch=self.fetch, rounds=self.rounds, ef=self.ef)
         check_range(1, max_scored=self.max_scored, few=self.few)
-        check_range(0, 1, stable=self.stable)
+        check_range(-1, 1, stable=self.stable)
 
     def follow(self, k: int) -> Plan:
         """The numbers for `k` hits."""
