@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from hypserini.errors import CollectionError, shown
+from hypserini.errors import CollectionError, named, shown
 from hypserini.formats.reading import placed, read_json, reading
 from hypserini.formats.values import Malformed
-from hypserini.formats.vector_arrays import DOCUMENTS, read_faiss_vectors, read_npy_vectors
+from hypserini.formats.vector_arrays import (
+    DOCUMENTS,
+    ID_FILES,
+    read_faiss_vectors,
+    read_npy_vectors,
+)
 from hypserini.formats.vector_blocks import BLOCK, PendingBlock, VectorBlock
 from hypserini.formats.vector_lines import read_json_vectors, read_parquet_vectors
 from hypserini.formats.vector_writers import MANIFEST, Manifest
 
 __all__ = ["BLOCK", "PendingBlock", "VectorBlock", "VectorSource"]
+
+logger = logging.getLogger(__name__)
 
 MOST_SHARDS = 100_000
 
@@ -98,15 +106,21 @@ def _find_readers(path: Path) -> Iterator[tuple[Path, _Reader]]:
     is_folder = os.path.isdir(path)
     files = sorted(path.iterdir()) if is_folder else [path]
     arrays = any(file.suffix == ".npy" for file in files)
+    left = []
     for file in files:
         name = file.name.removesuffix(".gz")
+        if arrays and name == DOCUMENTS:
+            continue  # beside an array lie texts without vectors
         if name.endswith((".jsonl", ".json")):
-            # Beside an array lie texts without vectors.
-            if not (arrays and name == DOCUMENTS):
-                yield file, read_json_vectors
+            yield file, read_json_vectors
         elif name.endswith(".parquet"):
             yield file, read_parquet_vectors
         elif name.endswith(".npy"):
             yield file, read_npy_vectors
         elif name == "index" and is_folder:
             yield file, read_faiss_vectors
+        elif name not in (MANIFEST, *ID_FILES) and not name.startswith("."):
+            left.append(file.name)
+    left = [name for name in left if not name.endswith((".docids.txt", ".ids.txt"))]
+    if left and is_folder:
+        logger.warning("%s: what is there beside vectors is left out: %s", path, named(left))

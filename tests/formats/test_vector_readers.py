@@ -63,6 +63,18 @@ def test_marks_and_first_lines_of_docids_are_left_out(tmp_path) -> None:
         assert read(tmp_path / "v.npy")[0] == ["a", "b"]
 
 
+def test_what_a_folder_leaves_out_is_said(tmp_path, caplog) -> None:
+    np.save(tmp_path / "v.npy", ROWS)
+    beside(tmp_path, name="v.docids.txt")
+    (tmp_path / "documents.jsonl").write_text("{}\n" * 50)
+    VectorSource(tmp_path)
+    assert not caplog.records
+    (tmp_path / "shard-1").mkdir()
+    (tmp_path / "more.bin").write_text("")
+    VectorSource(tmp_path)
+    assert "left out: more.bin, shard-1" in caplog.text
+
+
 # Faiss
 
 

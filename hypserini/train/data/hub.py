@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from hypserini.errors import TrainingError, named
+from hypserini.errors import TrainingError, named, shown
 from hypserini.formats.values import Malformed
 from hypserini.train.data.examples import Example, parse_example
 from hypserini.train.data.lines import Checking
@@ -74,6 +74,8 @@ class HubRows:
         items = row["items"]
         if isinstance(items, dict):
             # An older form of the library: a list for each field instead of a list of items.
+            if not all(isinstance(values, list | None) for values in items.values()):
+                raise Malformed(f"items is no list but {shown(items)}.")
             columns = zip(*[values or [] for values in items.values()], strict=False)
             row = row | {"items": [dict(zip(items, values, strict=True)) for values in columns]}
         return parse_example(row, self.label_key)

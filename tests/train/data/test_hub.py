@@ -103,6 +103,10 @@ def test_columns_of_a_wrong_type(tmp_path: Path) -> None:
     path = _file(tmp_path / "train.jsonl", [_row(1, items=[{"content": 3}])])
     with pytest.raises(TrainingError, match=r"row 0: items\[0\]\.content is missing or no text"):
         _open(path)
+    for items in ({"content": 3}, {"content": "a", "score": 1.0}):
+        path = _file(tmp_path / "one.jsonl", [_row(1, items=items)])
+        with pytest.raises(TrainingError, match=r"row 0: items is no list but"):
+            _open(path)
     path = _file(tmp_path / "other.jsonl", [{"query": "a", "positive": "b"}])
     with pytest.raises(TrainingError, match=r"no column items \(its columns are query, positive\)"):
         _open(path)
