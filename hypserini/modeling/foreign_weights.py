@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from hypserini.errors import ModelError
-from hypserini.modeling.filling import check_types, some, unwrapped
+from hypserini.modeling.filling import check_types, some, unwrapped, weights_alone
 from hypserini.modeling.quiet import quietly
 from hypserini.modeling.transformer import is_encoder_decoder, make_transformer
 
@@ -47,7 +47,7 @@ def load_transformer(
         wanted = make_transformer(config)
     prefix = getattr(wanted, "base_model_prefix", "")
     names = {name for name, _ in wanted.named_parameters()}
-    tensors = unwrapped(tensors, names | {f"{prefix}.{name}" for name in names})
+    tensors = unwrapped(weights_alone(tensors), names | {f"{prefix}.{name}" for name in names})
     check_types(tensors, source)
     with quietly():
         try:
