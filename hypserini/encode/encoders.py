@@ -38,7 +38,6 @@ class _TextEncoder:
                 f"{self.max_length} tokens leave no room for a text, since {len(nothing)} stand"
                 f" around each one of {model.name}: give a larger --max-length."
             )
-
         encodes = getattr(model.config, "encodes", "") or self.texts
         if encodes != self.texts:
             logger.warning(
