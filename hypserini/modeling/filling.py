@@ -11,7 +11,7 @@ from hypserini.errors import ModelError
 from hypserini.modeling.dual_encoder import DualEncoder
 
 # Buffers that older transformers saved as weights.
-_NO_WEIGHTS = ("position_ids", "token_type_ids", "inv_freq")
+_NO_WEIGHTS = ("position_ids", "token_type_ids", "inv_freq", "masked_bias")
 
 
 def fill_model(model: DualEncoder, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -30,7 +30,7 @@ def fill_model(model: DualEncoder, tensors: Mapping[str, Tensor], source: str) -
             the copy it should be; names it.
     """
     wanted = {name: t for name, t in model.state_dict().items() if not _is_no_weight(name)}
-    tensors = {_modern_name(name): t for name, t in tensors.items() if not _is_no_weight(name)}
+    tensors = {_modern_name(name): t for name, t in weights_alone(tensors).items()}
     tensors = unwrapped(tensors, wanted)
     for copy, original in model.get_expanded_tied_weights_keys().items():
         if copy in tensors and original in tensors:
@@ -63,6 +63,11 @@ def fill_model(model: DualEncoder, tensors: Mapping[str, Tensor], source: str) -
             target.copy_(tensors[name])
         else:
             target.zero_()
+
+
+def weights_alone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without buffers that a model makes anew."""
+    return {name: tensor for name, tensor in tensors.items() if not _is_no_weight(name)}
 
 
 def check_types(tensors: Mapping[str, Tensor], source: str) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from hypserini.errors import ModelError
-from hypserini.modeling.filling import check_types, some, unwrapped
+from hypserini.modeling.filling import check_types, some, unwrapped, weights_alone
 from hypserini.modeling.quiet import quietly
 from hypserini.modeling.transformer import is_encoder_decoder, make_transformer
 
@@ -42,12 +42,12 @@ def load_transformer(
         ModelError: weights are missing, of another shape, or there are some that the encoder does
             not use although they would change the vectors; names one.
     """
-    architectures = config.architectures or ()
+    architectures = list(config.architectures or ())
     with torch.device("meta"):
         wanted = make_transformer(config)
     prefix = getattr(wanted, "base_model_prefix", "")
     names = {name for name, _ in wanted.named_parameters()}
-    tensors = unwrapped(tensors, names | {f"{prefix}.{name}" for name in names})
+    tensors = unwrapped(weights_alone(tensors), names | {f"{prefix}.{name}" for name in names})
     check_types(tensors, source)
     with quietly():
         try:
@@ -112,8 +112,12 @@ def _pretraining_heads(config: PreTrainedConfig, architectures: Sequence[str]) -
     for name in architectures:
         known = getattr(transformers, str(name), None)
         if known is not None and name.endswith(_PRETRAINING):
-            with torch.device("meta"):
-                whole = known(config)
+            try:
+                with torch.device("meta"):
+                    whole = known(config)
+            except Exception as error:  # another model's class
+                logger.debug("No %s can be made: %s", name, error)
+                continue
             prefix = f"{whole.base_model_prefix}."
             return frozenset(key for key in whole.state_dict() if not key.startswith(prefix))
     return frozenset()

@@ -30,6 +30,7 @@ from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
 logger = logging.getLogger(__name__)
 
+_MARK = "query_encoder_kwargs"
 _TOKENIZER_MARKS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 DTYPES = {
     "float32": torch.float32,
@@ -76,7 +77,7 @@ def load_model(
     is_noted = checkpoint.file("modules.json") is not None
     values = checkpoint.config() if checkpoint.file("config.json") or not is_noted else {}
     model: DualEncoder
-    if "query_encoder_kwargs" in values:
+    if _MARK in values:
         model = _load_dual_encoder(checkpoint, without_foreign_code(values), settings)
     elif is_noted or model_type_of(values):
         model = load_plain_encoder(checkpoint, settings)
@@ -90,6 +91,17 @@ def load_model(
     _tell_unknown_tokens(model)
     check_encoding(model)
     return model
+
+
+def is_dual_encoder(name_or_path: str | os.PathLike[str]) -> bool:
+    """Whether a model is of the paper's code or ours, so that its config.json says all of it.
+
+    Raises:
+        MissingModelError: there is no model of that name.
+        ModelError: it is no checkpoint.
+    """
+    checkpoint = Checkpoint(name_or_path)
+    return _MARK in (checkpoint.object("config.json") or {})
 
 
 def choose_device(device: str | torch.device) -> torch.device:

@@ -19,7 +19,7 @@ LONGEST = 512
 """Tokens of the long text, where the model reads as many: a limit is in its table of positions."""
 
 PADS_MAY_CHANGE = 2e-2
-"""Of the largest component, in which number format soever; what heeds no mask changes more."""
+"""Of the largest component; what heeds no mask changes more."""
 
 
 class _Reached(Exception):
@@ -42,8 +42,9 @@ def check_encoding(model: DualEncoder) -> None:
         long = torch.full((1, length), int(ids.max()), device=model.device)
         for transformer in dict.fromkeys(model.transformers):
             _pass_first_layer(transformer, long, torch.ones_like(long))
-    change = float((vectors[0] - alone[0]).abs().max())
-    if change > PADS_MAY_CHANGE * float(alone.abs().max()) and model.pooling != "mean_with_pads":
+    change = float((vectors[0] - alone[0]).abs().max() / alone.abs().max())
+    tells = model.dtype is torch.float32 and "mean_with_pads" not in model.pooling
+    if tells and change > PADS_MAY_CHANGE:
         logger.warning(
             "%s (%s) does not heed which tokens are padding, so its vectors depend on the batch:"
             " give --batch-size 1",

@@ -82,7 +82,8 @@ def model_type_of(values: Mapping[str, Any]) -> Any:
     """The kind of transformer that a config.json describes; None where it describes none."""
     if values.get("model_type"):
         return values["model_type"]
-    for name in values.get("architectures") or ():
+    architectures = values.get("architectures")
+    for name in architectures if isinstance(architectures, list) else ():
         known = getattr(getattr(transformers, str(name), None), "config_class", None)
         if known is not None:
             return known.model_type

@@ -13,6 +13,7 @@ from hypserini.errors import IndexingError, MissingModelError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.modeling import DualEncoder, load_model
+from hypserini.modeling.loading import is_dual_encoder
 from hypserini.modeling.pooling import check_pooling
 from hypserini.settings import EncodingSettings
 
@@ -45,11 +46,13 @@ def load_encoder(
         IndexingError: The model, or a setting, is another than the documents'.
         ModelError: The model cannot be loaded.
     """
-    if metadata is not None:
-        _check_settings(settings, metadata, index)
-        settings = settings.over(metadata.settings)
     name = model or _model_of(index, metadata)
     try:
+        if metadata is not None:
+            _check_settings(settings, metadata, index)
+            # Another model than the index's may say itself how it was trained to encode.
+            if model is None or _is_the_same(model, metadata) or not is_dual_encoder(model):
+                settings = settings.over(metadata.settings)
         loaded = load_model(name, device=device, dtype=dtype, settings=settings)
     except MissingModelError as error:
         if model is not None:
@@ -85,6 +88,7 @@ def check_model(model: DualEncoder, index: Index, metadata: IndexMetadata | None
             f" document, and {model.name} puts {model.config.document_prefix!r} there: load it with"
             " the settings of the index, or index again with --overwrite."
         )
+    _compare_prefixes(model.config.query_prefix, metadata, index)
     if metadata.fingerprint == model.fingerprint:
         return
     if model.name in (metadata.model, os.path.abspath(metadata.model)):
@@ -136,7 +140,10 @@ def _check_settings(settings: EncodingSettings, metadata: IndexMetadata, index: 
                 f"the index {index.path} was encoded with {known} and not {asked}: leave that out,"
                 " or index again with it."
             )
-    _compare_prefixes(settings.query_prefix, metadata, index)
+
+
+def _is_the_same(model: str, metadata: IndexMetadata) -> bool:
+    return os.path.abspath(os.path.expanduser(model)) == os.path.abspath(metadata.model)
 
 
 def _compare_prefixes(prefix: str | None, metadata: IndexMetadata, index: Index) -> None:
@@ -157,7 +164,7 @@ def _model_of(index: Index, metadata: IndexMetadata | None) -> str:
             "name the model (--model)."
         )
     folder = Path(index.path).resolve()
-    if not Path(metadata.model).expanduser().exists():
+    if not os.path.exists(os.path.expanduser(metadata.model)):
         # Older indexes keep the path as it was given, from wherever that was.
         beside = [folder / metadata.model_beside] if metadata.model_beside else []
         for found in (*beside, *(parent / metadata.model for parent in folder.parents[:3])):

@@ -176,3 +176,17 @@ def test_queries_that_are_cut_are_told_once(made: Path, topics_file: Path, caplo
     caplog.clear()
     assert search(["--index", str(made), "--query", "sort " * 90, "--quiet"]) == 0
     assert "1 queries are longer than 64 tokens" in caplog.text
+
+
+def test_a_model_that_says_how_it_was_trained_is_not_bent_to_an_index(
+    bare: Path, tiny_model: Path, corpus: Path, topics_file: Path, tmp_path: Path, capsys
+) -> None:
+    """The tiny Hypencoder has the bare encoder's weights, and was trained for cls."""
+    for pooling, fits in (("cls", True), ("mean", False)):
+        ix = tmp_path / pooling
+        index(ix, corpus, bare, "--pooling", pooling)
+        if fits:
+            assert run(ix, topics_file, "--model", tiny_model)
+        else:
+            message = failure(capsys, "--index", ix, "--topics", topics_file, "--model", tiny_model)
+            assert f"was encoded by {bare} and not by {tiny_model}" in message

@@ -173,6 +173,7 @@ def _make(
         "shared_encoder": section.shared_encoder,
         "name": names[0],
         "normalize": section.normalize,
+        **_prefixes(bases),
         **lengths,
     }
     width = query.get("base_encoder_output_dim")
@@ -197,6 +198,15 @@ def _make(
     if isinstance(config, HypencoderConfig):
         return HypencoderDualEncoder(config)
     return BiEncoder(config)
+
+
+def _prefixes(bases: list[_Base]) -> dict[str, str]:
+    """What the pretrained models put before their texts: what is trained on them does the same."""
+    query, document = (base.pretrained.config if base.pretrained else None for base in bases)
+    return {
+        "query_prefix": query.query_prefix if query else "",
+        "document_prefix": document.document_prefix if document else "",
+    }
 
 
 def _copy_transformer(pretrained: DualEncoder, transformer: Any) -> None:

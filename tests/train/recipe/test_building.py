@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,16 @@ def test_sizes_that_do_not_fit_are_named(settings: Settings) -> None:
     config["model_config"]["query_encoder_kwargs"]["base_encoder_output_dim"] = 768
     with pytest.raises(TrainingError, match=r"base_encoder_output_dim is 768.* 16 dimensions"):
         build_model(parse_config(config))
+
+
+def test_what_a_base_puts_before_its_texts_is_kept_by_what_is_trained_on_it(
+    settings: Settings, tokenizer: Path, tmp_path: Path
+) -> None:
+    base = _save_base(tmp_path / "base", tokenizer, "bert")
+    noted = {"prompts": {"query": "query: ", "document": "passage: "}}
+    (tmp_path / "base" / "config_sentence_transformers.json").write_text(json.dumps(noted))
+    (tmp_path / "base" / "sentence_bert_config.json").write_text('{"do_lower_case": true}')
+    trained = train(parse_config(_from(settings, base)), progress=False)
+    config = load_model(trained, device="cpu").config
+    assert (config.query_prefix, config.document_prefix) == ("query: ", "passage: ")
+    assert config.lower_case
