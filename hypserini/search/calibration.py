@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hypserini.formats.output import atomic_output
-from hypserini.index.lucene_files import CALIBRATION
+from hypserini.index.lucene_files import CALIBRATION as FILE
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.search.modes.auto import AutoOptions
@@ -76,7 +76,7 @@ def _fingerprint(index: Index) -> str:
 
 def _read(folder: Path) -> dict[str, dict[str, Any]]:
     try:
-        recorded = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
+        recorded = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return recorded if isinstance(recorded, dict) else {}
@@ -86,5 +86,5 @@ def record(index: Index, calibration: Calibration) -> None:
     """Keep a calibration with its index."""
     recorded = _read(index.path)
     recorded.setdefault(_fingerprint(index), {})[str(calibration.k)] = asdict(calibration)
-    with atomic_output(index.path / CALIBRATION) as file:
+    with atomic_output(index.path / FILE) as file:
         json.dump(recorded, file, indent=1)
