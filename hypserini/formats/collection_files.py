@@ -116,7 +116,7 @@ class CollectionFile:
                 self.skipped += 1
                 continue
             try:
-                document = parse(decode(line), number)
+                document = parse(decode(line.rstrip(b"\r\n")), number)
             except Malformed as error:
                 raise self._error(error, number) from error
             yield document
@@ -169,7 +169,6 @@ class CollectionFile:
         return Document(id_of(value), text_of(value, self.fields), raw, str(self.path), line)
 
     def _from_tsv_line(self, text: str, line: int) -> Document:
-        text = text.rstrip("\r\n")
         columns = text.split("\t")
         if len(columns) < 2:
             raise Malformed(f"no TAB between an id and a text: {shown(text)}.")

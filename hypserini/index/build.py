@@ -8,6 +8,7 @@ to be replaced stays until its successor is ready.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,7 +62,7 @@ class IndexOptions:
 def build_index(
     collection: str | Path,
     index: str | Path,
-    model: str | DualEncoder,
+    model: str | os.PathLike[str] | DualEncoder,
     options: IndexOptions | None = None,
     *,
     settings: EncodingSettings | None = None,
@@ -126,7 +127,7 @@ def build_index(
 
 
 def _document_encoder(
-    model: str | DualEncoder,
+    model: str | os.PathLike[str] | DualEncoder,
     settings: EncodingSettings | None,
     options: IndexOptions,
     device: str,
@@ -135,8 +136,10 @@ def _document_encoder(
     from hypserini.encode import DocumentEncoder
     from hypserini.modeling import load_model
 
-    if isinstance(model, str):
+    if isinstance(model, str | os.PathLike):
         model = load_model(model, device=device, dtype=dtype, settings=settings)
+    elif settings is not None:
+        raise ValueError("settings are of a model that is to be loaded; this one is")
     return DocumentEncoder(model, max_length=options.max_length, batch_size=options.batch_size)
 
 

@@ -117,16 +117,26 @@ class Checkpoint:
         Raises:
             ModelError: there is none, or it is no JSON object.
         """
-        values = self.json("config.json")
-        if not isinstance(values, dict):
-            fault = "has no config.json" if values is None else "has a config.json without keys"
-            raise ModelError(f"{self.folder} {fault}: give the folder of a checkpoint.")
+        values = self.object("config.json")
+        if values is None:
+            raise ModelError(f"{self.folder} has no config.json: give the folder of a checkpoint.")
         return values
 
     def json(self, name: str) -> Any:
         """The contents of another JSON file, or None when there is none."""
         path = self.file(name)
         return None if path is None else _read_json(path)
+
+    def object(self, name: str) -> dict[str, Any] | None:
+        """The contents of a JSON file that holds an object, or None when there is none.
+
+        Raises:
+            ModelError: it holds something else.
+        """
+        values = self.json(name)
+        if values is not None and not isinstance(values, dict):
+            raise ModelError(f"{self.folder / name} holds no keys and values: fetch it again.")
+        return values
 
     def fetch_small_files(self) -> None:
         """Have the tokenizer's files in `folder`, where other code reads them."""

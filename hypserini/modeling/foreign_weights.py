@@ -60,8 +60,8 @@ def load_transformer(
                 ignore_mismatched_sizes=True,
                 dtype="float32",
             )
-        except (OSError, ValueError, RuntimeError, ImportError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:  # whatever a kind of model raises
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelError(f"{source} is no encoder that transformers reads: {reason}") from error
     missing = sorted(key for key in info["missing_keys"] if not _is_of(key, "pooler"))
     if missing:

@@ -23,7 +23,7 @@ from hypserini.modeling.filling import fill_model, unwrapped
 from hypserini.modeling.plain_encoders import load_plain_encoder
 from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.probing import check_encoding
-from hypserini.modeling.safe_config import has_model_type, without_foreign_code
+from hypserini.modeling.safe_config import model_type_of, without_foreign_code
 from hypserini.modeling.tokenizing import lower_case, read_tokenizer
 from hypserini.modeling.workers import check_threads
 from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
@@ -78,7 +78,7 @@ def load_model(
     model: DualEncoder
     if "query_encoder_kwargs" in values:
         model = _load_dual_encoder(checkpoint, without_foreign_code(values), settings)
-    elif is_noted or has_model_type(values):
+    elif is_noted or model_type_of(values):
         model = load_plain_encoder(checkpoint, settings)
     else:
         raise ModelError(
@@ -113,11 +113,8 @@ def _load_dual_encoder(
     checkpoint: Checkpoint, values: Mapping[str, Any], settings: EncodingSettings
 ) -> DualEncoder:
     tensors = _named_by_side(checkpoint.weights())
-    is_hypencoder = bool((values["query_encoder_kwargs"] or {}).get("converter_kwargs"))
-    config_class = HypencoderConfig if is_hypencoder else BiEncoderConfig
-    config: DualEncoderConfig = config_class(
-        **{key: value for key, value in values.items() if key != "model_type"}
-    )
+    config = _dual_config(checkpoint, values)
+    is_hypencoder = isinstance(config, HypencoderConfig)
     if config.base_config is None:
         config.base_config = find_base_config(
             checkpoint, config.query_encoder_kwargs, tensors, "query"
@@ -138,6 +135,18 @@ def _load_dual_encoder(
     config.document_max_length = min(config.document_max_length, limit)
     config.query_max_length = min(config.query_max_length, limit)
     return model
+
+
+def _dual_config(checkpoint: Checkpoint, values: Mapping[str, Any]) -> DualEncoderConfig:
+    known = {key: value for key, value in values.items() if key != "model_type"}
+    try:
+        if (values["query_encoder_kwargs"] or {}).get("converter_kwargs"):
+            return HypencoderConfig(**known)
+        return BiEncoderConfig(**known)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{checkpoint.folder}/config.json cannot be used ({error}): mend or fetch it again."
+        ) from error
 
 
 def _named_by_side(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from hypserini.modeling.filling import fill_model
 from hypserini.modeling.foreign_weights import load_transformer
 from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.probing import check_first_token
-from hypserini.modeling.safe_config import transformer_config
+from hypserini.modeling.safe_config import model_type_of, transformer_config
 from hypserini.modeling.sentence_transformers import SentenceFolder, read_sentence_folder
 from hypserini.modeling.tokenizing import lower_case, read_tokenizer
 from hypserini.modeling.transformer import is_encoder_decoder
@@ -44,7 +44,7 @@ def load_plain_encoder(checkpoint: Checkpoint, settings: EncodingSettings) -> Bi
             " it into the weights."
         )
     values, tensors, encodes = part.config() | folder.config, part.weights(), ""
-    if values.get("model_type") == "dpr":
+    if model_type_of(values) == "dpr":
         values, tensors, projection, encodes = read_dpr(values, tensors, checkpoint.name)
         folder.pooling = folder.pooling or "cls"
         if projection:

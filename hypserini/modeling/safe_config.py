@@ -63,8 +63,9 @@ def transformer_config(values: Mapping[str, Any], source: str) -> PreTrainedConf
             f"{source} describes quantised weights (quantization_config), which are not supported:"
             " give the model as it was before."
         )
-    model_type = values.pop("model_type", None) or _old_model_type(values)
-    if model_type not in CONFIG_MAPPING:
+    model_type = model_type_of(values)
+    values.pop("model_type", None)
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         raise ModelError(
             f"{source} describes no encoder that transformers reads: its model_type {model_type!r}"
             " is unknown to it, and code that comes with a model is not run."
@@ -73,16 +74,14 @@ def transformer_config(values: Mapping[str, Any], source: str) -> PreTrainedConf
         with quietly():
             return AutoConfig.for_model(model_type, **values)
     except Exception as error:  # each model's configuration checks in its own way
-        reason = str(error).strip().splitlines()[0].rstrip(".:")
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
         raise ModelError(f"{source} is not usable: {reason}.") from error
 
 
-def has_model_type(values: Mapping[str, Any]) -> bool:
-    """Whether a config.json describes a transformer."""
-    return bool(values.get("model_type") or _old_model_type(values))
-
-
-def _old_model_type(values: Mapping[str, Any]) -> str | None:
+def model_type_of(values: Mapping[str, Any]) -> Any:
+    """The kind of transformer that a config.json describes; None where it describes none."""
+    if values.get("model_type"):
+        return values["model_type"]
     for name in values.get("architectures") or ():
         known = getattr(getattr(transformers, str(name), None), "config_class", None)
         if known is not None:

@@ -35,7 +35,7 @@ def read_prompts(noted: Mapping[str, Any], source: str) -> tuple[str, str]:
             f"{source}: the prompts in config_sentence_transformers.json are no texts."
         )
     default = noted.get("default_prompt_name")
-    if default is not None and default not in prompts:
+    if default is not None and (not isinstance(default, str) or default not in prompts):
         raise ModelError(
             f"{source} names {default!r} as its default prompt, and has none of that name: mend"
             " config_sentence_transformers.json."

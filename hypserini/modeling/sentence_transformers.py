@@ -104,7 +104,7 @@ def read_sentence_folder(checkpoint: Checkpoint, l2_norm: bool | None = None) ->
     elif checkpoint.file("1_Pooling/config.json"):
         folder.pooling, _ = _read_pooling(checkpoint, "1_Pooling")
     _read_transformer(checkpoint, folder)
-    noted = checkpoint.json("config_sentence_transformers.json") or {}
+    noted = checkpoint.object("config_sentence_transformers.json") or {}
     kind = noted.get("model_type") or "SentenceTransformer"
     if kind != "SentenceTransformer":
         raise ModelError(
@@ -160,8 +160,8 @@ def _needed(checkpoint: Checkpoint, path: str, kind: str) -> dict[str, Any]:
     Raises:
         ModelError: it is missing.
     """
-    values = checkpoint.part(path).json("config.json")
-    if not isinstance(values, dict):
+    values = checkpoint.part(path).object("config.json")
+    if values is None:
         raise ModelError(
             f"{checkpoint.name} has a {kind} layer (modules.json), and no {path}/config.json that"
             " describes it: fetch the folder again."
@@ -180,11 +180,12 @@ def _read_pooling(checkpoint: Checkpoint, path: str) -> tuple[str, bool]:
         if unknown:
             raise ModelError(f"{where}: {unknown[0]} is no pooling that is supported.")
         modes = [mode for key, mode in _OLD_POOLINGS.items() if key in chosen] or ["mean"]
-    if isinstance(modes, str):
-        modes = [modes]
+    names = [modes] if isinstance(modes, str) else modes
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"{where}: its pooling_mode {modes!r} is no name of a pooling.")
     try:
-        pooling = check_pooling("+".join(modes))
-    except (ModelError, TypeError) as error:
+        pooling = check_pooling("+".join(names))
+    except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
     return pooling, noted.get("include_prompt") is not False
 
@@ -228,10 +229,12 @@ def _read_transformer(checkpoint: Checkpoint, folder: SentenceFolder) -> None:
     """Read the notes on the transformer, which lie beside its config.json."""
     part = checkpoint.part(folder.transformer)
     names = _TRANSFORMER_FILES if checkpoint.file("modules.json") else _TRANSFORMER_FILES[:1]
-    noted: dict[str, Any] = next((found for name in names if (found := part.json(name))), {})
+    noted: dict[str, Any] = next((found for name in names if (found := part.object(name))), {})
     task = noted.get("transformer_task", "feature-extraction")
-    text = (noted.get("modality_config") or {}).get("text", {})
-    output = text.get("method_output_name", "last_hidden_state")
+    modalities = noted.get("modality_config")
+    text = modalities.get("text") if isinstance(modalities, Mapping) else None
+    default = "last_hidden_state"
+    output = text.get("method_output_name", default) if isinstance(text, Mapping) else default
     if task != "feature-extraction" or output != "last_hidden_state":
         raise ModelError(
             f"{checkpoint.name} is made for {task} and takes the {output} of its transformer, which"

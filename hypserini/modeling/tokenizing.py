@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig
 
 from hypserini.errors import ModelError
+from hypserini.modeling.quiet import quietly
 
 
 class Tokens(NamedTuple):
@@ -40,10 +41,20 @@ def read_tokenizer(folder: Path, config: PreTrainedConfig | None = None) -> Any:
         ModelError: it cannot be read.
     """
     try:
-        return AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
+        with quietly():
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, config=config, trust_remote_code=False
+            )
     except Exception as error:  # each kind of tokenizer fails in its own way
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"the tokenizer in {folder} cannot be read ({reason}).") from error
+    # Without its files, transformers makes one that knows its special tokens alone.
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise ModelError(
+            f"{folder} has no tokenizer with a vocabulary: put its tokenizer.json or vocab.txt"
+            " there."
+        )
+    return tokenizer
 
 
 def lower_case(tokenizer: Any) -> None:

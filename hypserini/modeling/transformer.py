@@ -42,8 +42,10 @@ def make_transformer(config: PreTrainedConfig) -> nn.Module:
     """
     try:
         return transformer_class(config).from_config(config)
-    except (ValueError, ImportError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".:")
+    except ModelError:
+        raise
+    except Exception as error:  # each kind checks its configuration in its own way
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
         raise ModelError(f"no encoder can be made of a {config.model_type}: {reason}.") from error
 
 

@@ -130,12 +130,10 @@ def _means_file(text: str) -> bool:
 
 def _example(index: Index, docids: Sequence[str]) -> str:
     """The first docid that the index does not hold, if it is among the first many."""
-    java = index.java
-    for docid in docids[:_LOOKED_UP]:
-        packed = jvm.pack([docid])
-        if java.docOf(packed) < 0:
-            return f": {shown(docid)} for one"
-    return ""
+    first = docids[:_LOOKED_UP]
+    missing = (docid for docid, there in zip(first, index.holds(first), strict=True) if not there)
+    docid = next(missing, None)
+    return "" if docid is None else f": {shown(docid)} for one"
 
 
 def java_of(filter: Filter | None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -16,9 +16,9 @@ from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 from hypserini.index.stored_text import StoredDocument, StoredTexts
-from hypserini.jvm.threads import side_by_side
 from hypserini.modeling import QNet
 from hypserini.modeling.loading import choose_device
+from hypserini.search.batches import Batch, search_in_batches
 from hypserini.search.calibration import Calibration, calibrated
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.index_encoder import check_model, load_encoder, made_with
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Hit", "Hits", "LuceneHypencoderSearcher", "StoredDocument"]
 
-Batch = tuple[Sequence[str | QNet], Sequence[str]]
-"""Queries and their ids."""
-
 TOPICS_IN_A_BATCH = 16
 """Queries whose q-nets are held at once: 14 MB each for a model of six blocks of width 768."""
 
@@ -46,7 +43,7 @@ class LuceneHypencoderSearcher:
     """Ranks the documents of an index by the q-net of each query.
 
     Args:
-        index: The folder of a Lucene index with a dense field.
+        index: The folder of an index with a dense field.
         model: A model's name or folder, or a loaded one; by default the one that the index was
             encoded with. It is loaded when the first text is to be encoded.
         settings: How a model that is to be loaded encodes queries; by default as the documents
@@ -59,7 +56,8 @@ class LuceneHypencoderSearcher:
         options: The mode's options; by default its defaults.
 
     Raises:
-        ValueError: There is no such mode, or a number is less than 1.
+        ValueError: There is no such mode, a number is less than 1, or settings were given with a
+            loaded model.
         IndexingError: The index is missing, has no dense field or belongs to another model.
         ModelError: The model cannot be loaded.
     """
@@ -67,7 +65,7 @@ class LuceneHypencoderSearcher:
     def __init__(
         self,
         index: str | os.PathLike[str],
-        model: str | DualEncoder | None = None,
+        model: str | os.PathLike[str] | DualEncoder | None = None,
         *,
         settings: EncodingSettings | None = None,
         device: str = "auto",
@@ -85,7 +83,7 @@ class LuceneHypencoderSearcher:
         self.batch_size = batch_size
         self.calibration: Calibration | None = None
         """What tangent search was calibrated to just now; it goes before what the index keeps."""
-        self._model = model
+        self._model = os.fspath(model) if isinstance(model, os.PathLike) else model
         self._settings = settings or AS_THE_FOLDER_SAYS
         self._device = device
         self._dtype = dtype
@@ -94,8 +92,10 @@ class LuceneHypencoderSearcher:
         try:
             self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
             self._texts = StoredTexts(self.index)
-            if model is not None and not isinstance(model, str):
-                check_model(model, self.index, self.metadata)
+            if self._model is not None and not isinstance(self._model, str):
+                if settings is not None:
+                    raise ValueError("settings are of a model that is to be loaded; this one is")
+                check_model(self._model, self.index, self.metadata)
         except BaseException:
             self.close()
             raise
@@ -156,8 +156,7 @@ class LuceneHypencoderSearcher:
             queries: Texts, or q-nets of one query each.
             qids: As many ids, all different.
             k: Hits a query; more than there are documents gives all of them.
-            threads: Batches of queries that are searched side by side, a few ahead of what was
-                handed out; closing the iterator stops them.
+            threads: Batches of queries that are searched side by side, a few ahead.
             mode: How to search; by default the searcher's.
             options: The mode's options; by default the searcher's, or the mode's defaults.
             filter: Return only these documents: a query in Lucene's syntax over the text fields,
@@ -189,7 +188,9 @@ class LuceneHypencoderSearcher:
                 hits.cost.encode_ms = encode_ms / len(prepared)
             return rankings
 
-        yield from self._batches(search, queries, qids, threads)
+        if threads > 1 and any(isinstance(query, str) for query in queries):
+            _ = self.encoder  # loaded once, and not by each thread
+        yield from search_in_batches(search, queries, qids, self.batch_size, threads)
 
     def rerank(
         self,
@@ -249,36 +250,6 @@ class LuceneHypencoderSearcher:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def _batches(
-        self,
-        search: Callable[[Batch], list[Hits]],
-        queries: Sequence[str | QNet],
-        qids: Sequence[str],
-        threads: int,
-    ) -> Iterator[tuple[str, Hits]]:
-        """Run `search` on batches of the queries, `threads` of them side by side."""
-        size = self.batch_size
-        starts = range(0, len(queries), size)
-        batches = ((queries[start : start + size], qids[start : start + size]) for start in starts)
-        if threads == 1:
-            for batch in batches:
-                yield from zip(batch[1], search(batch), strict=True)
-            return
-        cores = torch.get_num_threads()
-
-        def task(batch: Batch) -> list[Hits]:
-            torch.set_num_threads(max(1, cores // threads))
-            return search(batch)
-
-        _ = self.encoder if any(isinstance(q, str) for q in queries) else None
-        found = side_by_side(task, batches, threads, "hypserini-search")
-        try:
-            for start, rankings in zip(starts, found, strict=True):
-                yield from zip(qids[start : start + size], rankings, strict=True)
-        finally:
-            found.close()
-            torch.set_num_threads(cores)
 
     def _q_nets(self, queries: Sequence[str | QNet]) -> QNet:
         """The q-nets of a batch that may mix texts and q-nets."""

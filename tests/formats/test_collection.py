@@ -335,6 +335,7 @@ def test_one_endless_element_does_not_fill_the_memory(tmp_path, monkeypatch):
             r"line 2: malformed",
         ),
         ("c.jsonl", b'{"id": "1", "contents": "a"}\n[1]\n', r"line 2: expected a JSON object"),
+        ("c.jsonl", b'{"id": "1", "contents": "a"}\n{"id": "2"\n{}\n', r"line 2: malformed JSON"),
         ("c.jsonl", b'{"contents": "a"}\n', r"line 1: the document has no id"),
         ("c.jsonl", b'\n{"id": " ", "contents": "a"}\n', r"line 2: the id is empty"),
         ("c.jsonl", b'{"id": null, "contents": "a"}\n', r"line 1: the id is not a string"),

@@ -43,6 +43,12 @@ def test_both_encoders_load_as_what_they_are(bare, tmp_path, caplog, kind, proje
         assert "an encoder of their own" in caplog.text
 
 
+def test_a_config_of_before_model_types(bare):
+    save(bare, DPRContextEncoder)
+    bare.edit("config.json", model_type=None)
+    assert load_model(bare.folder, device="cpu").config.encodes == "documents"
+
+
 def test_the_reader_is_refused(bare):
     save(bare, DPRReader)
     with pytest.raises(ModelError, match=r"DPR model without question_encoder"):

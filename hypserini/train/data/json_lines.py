@@ -62,4 +62,4 @@ class JsonLines:
             checking.count = len(file)
 
     def _parse(self, line: bytes) -> Example:
-        return parse_example(parse_json(line), self.label_key)
+        return parse_example(parse_json(line.rstrip(b"\r\n")), self.label_key)

@@ -18,6 +18,7 @@ from hypserini.modeling.lengths import check_length
 from hypserini.modeling.loading import DTYPES, choose_device
 from hypserini.modeling.positions import positions_of
 from hypserini.modeling.quiet import quietly
+from hypserini.modeling.safe_config import transformer_config
 
 MAX_LENGTH = 512
 
@@ -126,11 +127,16 @@ def _load(checkpoint: Checkpoint) -> tuple[Any, Any]:
     checkpoint.fetch_small_files()
     checkpoint.weights()  # fetches them, and says clearly what is wrong with a damaged file
     try:
+        config = transformer_config(checkpoint.config(), f"{checkpoint.folder}/config.json")
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            checkpoint.folder, output_loading_info=True, trust_remote_code=False, dtype="float32"
+            checkpoint.folder,
+            config=config,
+            output_loading_info=True,
+            trust_remote_code=False,
+            dtype="float32",
         )
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ModelError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ModelError(
             f"{checkpoint.name} is no cross-encoder that transformers reads ({reason.rstrip('.')}):"
