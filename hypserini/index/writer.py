@@ -237,15 +237,17 @@ class IndexWriter:
         except JavaException as error:
             if error.classname == "io.hypserini.DuplicateDocid":
                 raise DuplicateDocid(str(error.innermessage)) from None
-            raise IndexingError(f"{action}: {jvm.reason(error)}{_mend(error)}") from error
+            raise IndexingError(f"{action}: {_why_not(error)}") from error
 
 
-def _mend(error: Any) -> str:
-    """What to do about a disk that takes no more."""
+def _why_not(error: Any) -> str:
+    """What Java says, and what to do about a disk that takes no more."""
+    said = jvm.reason(error)
     message = str(error.innermessage)
     if any(what in message for what in ("No space left", "quota", "File too large", "Read-only")):
-        return ": make room or give access there, and go on from the last commit (--resume)."
-    return ""
+        mend = "make room or give access there, and go on from the last commit (--resume)."
+        return f"{said[:-1]}: {mend}"
+    return said
 
 
 def _check_docids(ids: Sequence[str]) -> None:
