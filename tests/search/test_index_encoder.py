@@ -11,6 +11,7 @@ from conftest import make_documents, write_jsonl
 from safetensors.torch import load_file, save_file
 
 from hypserini.encode.__main__ import main as encode
+from hypserini.formats.workplace import LOCK
 from hypserini.index.__main__ import main as build
 from hypserini.search.__main__ import main as search
 
@@ -103,6 +104,7 @@ def test_a_build_is_resumed_with_the_same_settings_alone(
 ) -> None:
     building = tmp_path / "ix.building"
     shutil.copytree(made, building)
+    (building / LOCK).touch()  # as a build leaves it
     base = ["--collection", str(corpus), "--index", str(tmp_path / "ix"), "--model", str(bare)]
     for changed, name in (
         (["--pooling", "mean"], "l2_norm"),

@@ -111,8 +111,8 @@ def test_more_than_there_is_may_be_asked_for(index: Path, encoded, mode: str) ->
     options = {
         "tangent": [TangentOptions(fetch=huge), TangentOptions(ef=huge, rounds=huge)],
         "graph": [
-            GraphOptions("layer", huge, huge, huge, patience=huge, max_scored=huge, seed=huge**3),
-            GraphOptions("random", huge, seed=-huge),
+            GraphOptions("layer", huge, huge, huge, patience=huge, max_scored=huge),
+            GraphOptions("random", huge),
         ],
     }
     with LuceneHypencoderSearcher(index, model, device="cpu") as searcher:
