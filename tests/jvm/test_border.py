@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hypserini import LuceneHypencoderSearcher
+from hypserini import LuceneHypencoderSearcher, jvm
 from hypserini.errors import HypseriniError, IndexingError
 from hypserini.index.build import IndexOptions, build_index
 from hypserini.search.bm25 import Bm25, Bm25Options
@@ -82,6 +82,8 @@ HARMS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_no_damage_is_a_fault_of_ours(harm: str, source: Path, query, tmp_path: Path) -> None:
+    if not jvm.lucene_version().startswith("9."):
+        pytest.skip("a damaged index has ended a process of Lucene 10 with a segmentation fault")
     assert complaints(source, query) == []
     told = 0
     for name in sorted(path.name for path in source.iterdir() if path.stat().st_size):
