@@ -58,6 +58,7 @@ class Workplace:
             ForeignError: It is a folder of the user's with something in it, or no folder.
             OSError: It cannot be made.
         """
+        parts.clean(self.folder)
         while self._descriptor is None:
             try:
                 descriptor = self._open() if os.path.lexists(self.folder) else self._make()
@@ -88,7 +89,10 @@ class Workplace:
     def _make(self) -> int | None:
         """Make the folder, which appears with its lock; None if another process was faster."""
         beside = parts.new_path(self.folder)
-        beside.mkdir()
+        try:
+            beside.mkdir()
+        except FileExistsError:
+            return None  # left by a process of our number
         descriptor = os.open(beside / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             try_lock(descriptor)
@@ -145,7 +149,7 @@ class Workplace:
             # An empty folder would be taken for a user's by whoever comes after a kill.
             folder = parts.new_path(folder)
             os.rename(self.folder, folder)
-        (folder / LOCK).unlink()
+        (folder / LOCK).unlink(missing_ok=True)
         if folder != self.folder:
             folder.rmdir()
         self.release()

@@ -99,14 +99,18 @@ def test_of_builds_at_the_same_instant_one_goes_on(tmp_path: Path) -> None:
         "import sys, time\nfrom hypserini.index.place import IndexPlace\n"
         "from hypserini.errors import IndexingError\n"
         "while time.time() < float(sys.argv[2]): pass\n"
-        "try:\n  with IndexPlace(sys.argv[1], overwrite='o' in sys.argv[3]): time.sleep(2)\n"
+        "try:\n  with IndexPlace(sys.argv[1], overwrite='o' in sys.argv[3]): sys.stdin.read()\n"
         "except IndexingError as error: sys.exit(str(error))"
     )
-    at = time.time() + 4
-    command = [sys.executable, "-c", code, str(tmp_path / "ix"), str(at)]
+    command = [sys.executable, "-c", code, str(tmp_path / "ix"), str(time.time() + 2)]
+    pipe = subprocess.PIPE
     started = [
-        subprocess.Popen([*command, flag], stderr=subprocess.PIPE, text=True) for flag in "-oo-"
+        subprocess.Popen([*command, flag], stdin=pipe, stderr=pipe, text=True) for flag in "-oo-"
     ]
+    deadline = time.monotonic() + 60
+    while sum(process.poll() is not None for process in started) < 3:
+        assert time.monotonic() < deadline, "more than one goes on"
+        time.sleep(0.05)
     said = [process.communicate()[1] for process in started]
     assert sorted(process.returncode for process in started) == [0, 1, 1, 1]
     assert sum("another process is building the index" in text for text in said) == 3
