@@ -48,11 +48,22 @@ def _train(args: argparse.Namespace) -> None:
     config = read_config(args.config, args.set)
     if args.resume and not config.trainer_config.resume_from_checkpoint:
         config.trainer_config.resume_from_checkpoint = True
-    folder = train(config, progress=not args.quiet)
+    try:
+        folder = train(config, progress=not args.quiet)
+    finally:
+        _leave_group()
     if is_first:
         print(
             f"The model is in {folder}: give it as --model to hypserini.index and hypserini.search."
         )
+
+
+def _leave_group() -> None:
+    """End the group of processes: its threads, left to the interpreter's end, may abort it."""
+    import torch.distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
