@@ -19,6 +19,11 @@ _CHATTER = (
 )
 
 
+def telling(said: bytes) -> bytes:
+    """What a JVM said, without its usual chatter."""
+    return b"".join(line for line in said.splitlines(True) if not line.startswith(_CHATTER))
+
+
 @contextmanager
 def without_chatter() -> Iterator[None]:
     """Hold back what is written to stderr, and pass on all but the JVM's usual chatter."""
@@ -43,6 +48,4 @@ def without_chatter() -> Iterator[None]:
             os.dup2(saved, 2)
             os.close(saved)
             held.seek(0)
-            for line in held:
-                if not line.startswith(_CHATTER):
-                    os.write(2, line)
+            os.write(2, telling(held.read()))

@@ -14,6 +14,8 @@ import time
 import warnings
 from collections.abc import Callable
 
+from hypserini.jvm.chatter import telling
+
 OPTION_VARIABLES = ("HYPSERINI_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS")
 FEW_THREADS = 4096
 """Threads that a user may have; a JVM starts with two dozen, and others have theirs."""
@@ -66,6 +68,9 @@ def why_not(begin: Callable[[], object]) -> str | None:
 def _try(begin: Callable[[], object], writable: int) -> None:
     """In the copy: what is printed goes to the pipe, whoever prints it."""
     status = 1
+    # A JVM that runs out of memory in its first moments would leave a long report where we work.
+    options = os.environ.get("JAVA_TOOL_OPTIONS", "")
+    os.environ["JAVA_TOOL_OPTIONS"] = f"{options} -XX:+SuppressFatalErrorMessage"
     try:
         os.dup2(writable, 1)
         os.dup2(writable, 2)
@@ -83,6 +88,6 @@ def _read_all(readable: int, deadline: float) -> str | None:
     while select.select([readable], [], [], max(0.0, deadline - time.monotonic()))[0]:
         block = os.read(readable, 65536)
         if not block:
-            return data.decode(errors="replace")
+            return telling(data).decode(errors="replace")
         data += block
     return None

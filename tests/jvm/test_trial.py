@@ -25,8 +25,9 @@ def test_a_java_without_memory_is_an_error_and_no_run_is_begun(
     index: Path, topics_file: Path, tmp_path: Path
 ) -> None:
     flags = ["--index", index, "--topics", topics_file, "--output", tmp_path / "run.txt"]
-    # torch fits into that, and half of the machine's memory does not.
-    done = run(SEARCH, *flags, "--quiet", limits="ulimit -v 6000000")
+    # torch fits into that; without -Xmx, Java would try to make do with what is left.
+    limits = {"limits": "ulimit -v 6000000", "HYPSERINI_JAVA_OPTIONS": "-Xmx64g"}
+    done = run(SEARCH, *flags, "--quiet", **limits)
     assert done.returncode == 2, done.stderr
     [line] = done.stderr.splitlines()
     assert "does not start (" in line
