@@ -71,7 +71,7 @@ class Index:
     def metadata(self) -> dict[str, str]:
         """What the writer recorded with its last commit."""
         with self.reading():
-            return jvm.unpack_pairs(self.java.metadata())
+            return jvm.unpack_pairs(self.java.metadata().tostring())
 
     @cached_property
     def similarity(self) -> str | None:
@@ -102,7 +102,7 @@ class Index:
         found: list[str | None] = []
         for packed in _packed(docids):
             with self.reading():
-                found += jvm.unpack_some(self.java.stored(packed, field))
+                found += jvm.unpack_some(self.java.stored(packed, field).tostring())
         return found
 
     def holds(self, docids: Sequence[str]) -> list[bool]:
@@ -118,7 +118,7 @@ class Index:
         for start in range(0, self.java.maxDoc(), DOCIDS_A_CALL):
             end = min(start + DOCIDS_A_CALL, self.java.maxDoc())
             with self.reading():
-                docids = jvm.unpack(self.java.docids(start, end))
+                docids = jvm.unpack(self.java.docids(start, end).tostring())
             yield from docids
 
     def vectors(self, docids: Sequence[str]) -> np.ndarray:
@@ -130,7 +130,7 @@ class Index:
         blocks = [np.empty((0, self.dimension), np.float32)]
         for packed in _packed(docids):
             with self.reading():
-                blocks.append(_rows(self.java.vectors(packed), self.dimension))
+                blocks.append(_rows(self.java.vectors(packed).tostring(), self.dimension))
         rows = np.concatenate(blocks)
         absent = np.isnan(rows).any(axis=1) if self.dimension else np.ones(len(docids), bool)
         if absent.any():
@@ -142,7 +142,7 @@ class Index:
     def some_vectors(self) -> np.ndarray:
         """Up to 48 vectors spread evenly over the index, `[n, dimension] float32`."""
         with self.reading():
-            return _rows(self.java.someVectors(SOME), self.dimension)
+            return _rows(self.java.someVectors(SOME).tostring(), self.dimension)
 
     @cached_property
     def equally_long(self) -> bool:
@@ -167,9 +167,9 @@ def _packed(docids: Sequence[str]) -> Iterator[bytes]:
         yield jvm.pack(docids[start : start + LOOKED_UP_AT_ONCE])
 
 
-def _rows(packed: Any, dimension: int) -> np.ndarray:
+def _rows(data: bytes, dimension: int) -> np.ndarray:
     """Vectors that Java gives as bytes, `[n, dimension] float32`."""
-    numbers = np.frombuffer(packed.tostring(), "<f4").astype(np.float32)
+    numbers = np.frombuffer(data, "<f4").astype(np.float32)
     return numbers.reshape(len(numbers) // max(1, dimension), dimension)
 
 

@@ -130,7 +130,7 @@ class IndexWriter:
     @property
     def committed_metadata(self) -> dict[str, str]:
         """The metadata of the last commit; empty before the first."""
-        return jvm.unpack_pairs(self._java.committedMetadata())
+        return jvm.unpack_pairs(self._java.committedMetadata().tostring())
 
     def add(
         self,

@@ -37,14 +37,17 @@ def pack_path(path: Path) -> bytes:
     return pack([str(path.absolute())], errors="surrogateescape")
 
 
-def unpack(packed: Any) -> list[str]:
+# Bytes that Java returns are taken over at the call, `java.hits(0).tostring()`: pyjnius' ByteArray
+# ends the process where the garbage collector frees it, as part of an error's traceback.
+
+
+def unpack(data: bytes) -> list[str]:
     """Unpack strings that Java's Texts packed; none of them is null."""
-    return [string for string in unpack_some(packed) if string is not None]
+    return [string for string in unpack_some(data) if string is not None]
 
 
-def unpack_some(packed: Any) -> list[str | None]:
+def unpack_some(data: bytes) -> list[str | None]:
     """Unpack strings that Java's Texts packed; None where Java had null."""
-    data = packed.tostring()
     count = int.from_bytes(data[:4], "little")
     lengths = np.frombuffer(data, "<i4", count, 4)
     first = 4 * (count + 1)
@@ -69,9 +72,9 @@ def _memory(size: int) -> Any:
     return type("SharedMemory", (ctypes.c_char * size,), {})
 
 
-def unpack_pairs(packed: Any) -> dict[str, str]:
+def unpack_pairs(data: bytes) -> dict[str, str]:
     """Unpack name, value, name, value, ... to a dictionary."""
-    texts = unpack(packed)
+    texts = unpack(data)
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 

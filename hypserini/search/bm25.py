@@ -105,7 +105,7 @@ class Bm25:
     def _parameters(self, options: Bm25Options) -> tuple[float, float]:
         if options.k1 is not None and options.b is not None:
             return options.k1, options.b
-        data = jvm.unpack_pairs(self._java.metadata())
+        data = jvm.unpack_pairs(self._java.metadata().tostring())
         metadata = IndexMetadata.from_user_data(data, str(self.path))
         known = TUNED.get(metadata.collection) if metadata else None
         if known:
@@ -131,7 +131,7 @@ class Bm25:
         with self._reading():
             found = self._java.search(query, k, within)
             scores = np.frombuffer(found.scores().tostring(), "<f4")
-            return Hits.of((jvm.unpack(found.docids()), scores))
+            return Hits.of((jvm.unpack(found.docids().tostring()), scores))
 
     def batch_search(
         self,

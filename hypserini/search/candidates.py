@@ -86,7 +86,7 @@ class Candidates:
 
     def hits(self, query: int) -> tuple[list[str], np.ndarray]:
         """Rank the documents of a query, ties by docid: docids, and their scores `[n] float32`."""
-        return jvm.unpack(self._java.hits(query)), self._hit_scores()
+        return jvm.unpack(self._java.hits(query).tostring()), self._hit_scores()
 
     def _hit_scores(self) -> np.ndarray:
         """The scores of the documents ranked last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import tracemalloc
 from pathlib import Path
 
@@ -72,13 +73,21 @@ def test_lines_are_those_that_were_written(tmp_path_factory, parts, break_, bloc
         ("f.txt", b"a\nb\ncaf\xe9\n", r"f\.txt, line 3: not UTF-8 \(byte 0xe9\): convert"),
         ("f.txt", "a\n".encode("utf-16"), r"line 1: not UTF-8 \(byte 0xff\)"),
         ("f.txt", b"a\n\xed\xa0\x80\n", r"line 2: not UTF-8 \(byte 0xed\)"),
-        ("f.txt", gzip.compress(b"a\n"), r"line 1: gzipped, .*end it in \.gz"),
+        ("f.txt", gzip.compress(b"a\n", mtime=0), r"line 1: gzipped, .*end it in \.gz"),
         ("f.gz", b"a\n", r"f\.gz is a damaged gzip file \(Not a gzipped file"),
-        ("f.gz", gzip.compress(b"a\n" * 999)[:-9], r"f\.gz is a damaged gzip file \(.*ended"),
-        ("f.gz", gzip.compress(os.urandom(999))[:99], r"is a damaged gzip file"),
-        ("f.gz", gzip.compress(b"a\n") + b"garbage", r"is a damaged gzip file"),
-        ("f.gz", gzip.compress(b"a\n")[:12] + b"\xff" * 12, r"is a damaged gzip file"),
-        ("f.gz", gzip.compress(b"a\n\xff\n"), r"f\.gz, line 2: not UTF-8"),
+        (
+            "f.gz",
+            gzip.compress(b"a\n" * 999, mtime=0)[:-9],
+            r"f\.gz is a damaged gzip file \(.*ended",
+        ),
+        (
+            "f.gz",
+            gzip.compress(random.Random(0).randbytes(999), mtime=0)[:99],
+            r"is a damaged gzip file",
+        ),
+        ("f.gz", gzip.compress(b"a\n", mtime=0) + b"garbage", r"is a damaged gzip file"),
+        ("f.gz", gzip.compress(b"a\n", mtime=0)[:12] + b"\xff" * 12, r"is a damaged gzip file"),
+        ("f.gz", gzip.compress(b"a\n\xff\n", mtime=0), r"f\.gz, line 2: not UTF-8"),
     ],
 )
 def test_damaged_files_are_one_sentence(tmp_path, name: str, data: bytes, message: str) -> None:

@@ -179,7 +179,8 @@ class Miner:
         seen = set(never)
         for _ in range(RANDOM_TRIES if documents else 0):
             number = rng.randrange(documents)
-            for docid in jvm.unpack(java.docids(number, number + 1)):  # none if it was deleted
+            drawn = java.docids(number, number + 1).tostring()  # none if it was deleted
+            for docid in jvm.unpack(drawn):
                 if docid not in seen:
                     seen.add(docid)
                     yield docid
