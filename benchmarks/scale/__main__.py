@@ -38,7 +38,13 @@ def main(argv: list[str] | None = None) -> None:
         files = make_collection(args.cache / "python-docs", 50_000)
         args.collection, args.topics = files.collection, files.topics
     data = scale_data(
-        args.cache, args.model, args.collection, args.topics, args.queries, args.blocks
+        args.cache,
+        args.model,
+        args.collection,
+        args.topics,
+        args.queries,
+        args.blocks,
+        args.dtype,
     )
     near = [linearity(q_net, data.anchors) for q_net in data.q_nets]
     print(
@@ -78,6 +84,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--collection", type=Path, help="the anchors (default: documentation)")
     parser.add_argument("--topics", type=Path, help="the queries, with --collection")
     parser.add_argument("--queries", type=int, default=40, help="of the topics, at most")
+    parser.add_argument("--dtype", default="float32", help="the anchors are encoded in")
     parser.add_argument("--blocks", type=int, default=6, help="of fitted q-nets")
     parser.add_argument("--threads", type=int, default=2, help="that add documents")
     parser.add_argument("--walks", action="store_true", help="the paper's walks as well")

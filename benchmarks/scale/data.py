@@ -77,7 +77,13 @@ class ScaleData:
 
 
 def scale_data(
-    cache: Path, model: str, collection: Path, topics: Path, count: int, blocks: int
+    cache: Path,
+    model: str,
+    collection: Path,
+    topics: Path,
+    count: int,
+    blocks: int,
+    dtype: str = "float32",
 ) -> ScaleData:
     """Encode, fit and keep; what was done before is read from `cache`, and goes on from there."""
     key = hashlib.sha256(f"{model} {collection} {topics} {count} {blocks}".encode()).hexdigest()
@@ -85,7 +91,7 @@ def scale_data(
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / ANCHORS).exists() and (folder / Q_NETS).exists():
         return ScaleData(folder)
-    loaded = load_model(model, device="cpu")
+    loaded = load_model(model, device="cpu", dtype=dtype)
     if not (folder / ANCHORS).exists():
         np.save(folder / ANCHORS, _encoded(folder, loaded, collection))
     texts = load_topics(topics).texts[:count]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hypserini import LuceneHypencoderSearcher
+from hypserini import LuceneHypencoderSearcher, jvm
 from hypserini.errors import HypseriniError, IndexingError
 from hypserini.index.build import IndexOptions, build_index
 from hypserini.search.bm25 import Bm25, Bm25Options
@@ -125,7 +125,8 @@ def test_a_closed_index_says_so(source: Path, query) -> None:
 
 
 def test_a_query_that_is_too_much_for_lucene_is_told_from_damage(source: Path) -> None:
-    words = " ".join(f"word{number}" for number in range(2000))
+    allowed = jvm.java_class("org.apache.lucene.search.IndexSearcher").getMaxClauseCount()
+    words = " ".join(f"word{number}" for number in range(2 * allowed))
     with Bm25(source) as bm25, pytest.raises(IndexingError, match="asks too much of Lucene"):
         bm25.search(words)
     with LuceneHypencoderSearcher(source) as searcher:
