@@ -225,7 +225,8 @@ def _print_whatever_comes() -> None:
     for name in ("stdin", "stdout"):
         stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # stderr shows what it cannot encode as \x..
+            with contextlib.suppress(ValueError):  # closed, or read from by whoever calls us
+                stream.reconfigure(errors="replace")  # stderr shows what it cannot encode as \x..
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by `2>&-`
             setattr(sys, name, open(os.devnull, "w", errors="replace"))  # noqa: SIM115

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -138,8 +139,11 @@ def child(
         status = main(arguments[1:])
     except SystemExit as error:
         status = int(error.code or 0)
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         calls.write_text(json.dumps(counted))
         os._exit(status)
 

@@ -158,6 +158,19 @@ def test_a_full_disk_is_told_of() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="shells differ")
+def test_a_program_that_has_read_its_input_can_call_a_command() -> None:
+    program = (
+        "import sys; sys.stdin.readline()\n"
+        "from hypserini.evaluate.__main__ import main\n"
+        "sys.exit(main(['--qrels', 'none.txt', '--run', 'none.txt']))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], input="a line\n", capture_output=True, text=True
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_closed_streams_are_no_reason_to_fail() -> None:
     assert shell('"$PYTHON" -c "$CODE" $LINES_ 2>&-', 1).returncode == 0
     assert shell('"$PYTHON" -c "$CODE" $LINES_ >&-', 1).returncode == 0
