@@ -100,7 +100,7 @@ public final class DocumentWriter implements Closeable {
     double heapMegabytes = Runtime.getRuntime().maxMemory() / (double) (1 << 20);
     config.setRAMBufferSizeMB(Math.min(bufferMegabytes, heapMegabytes / 3));
     config.setUseCompoundFile(false);
-    config.setMergeScheduler(new ConcurrentMergeScheduler());
+    config.setMergeScheduler(new QuietMerges());
     TieredMergePolicy merges = new TieredMergePolicy();
     merges.setNoCFSRatio(0);
     config.setMergePolicy(merges);
@@ -193,8 +193,30 @@ public final class DocumentWriter implements Closeable {
     FloatBuffer shared = vectors.floats();
     for (int i = from; i < to; i++) {
       shared.get(i * dimension, document.values());
-      writer.addDocument(document.of(i, ids, contents, raws));
+      try {
+        writer.addDocument(document.of(i, ids, contents, raws));
+      } catch (IllegalStateException e) {
+        throw first(e);
+      }
     }
+  }
+
+  /**
+   * What ended the writer for good, perhaps while it merged (a full disk, say), where a call failed
+   * because of that alone: Lucene's message then names no reason.
+   */
+  private IOException first(IllegalStateException consequence) {
+    Throwable cause = writer.getTragicException();
+    while (cause != null && cause.getCause() != null) {
+      cause = cause.getCause();
+    }
+    if (cause instanceof Error error) {
+      throw error;
+    }
+    if (cause instanceof IOException reason) {
+      return reason;
+    }
+    throw consequence;
   }
 
   /** Deletes the documents of these ids, committed or not; ids that do not exist are ignored. */
@@ -211,6 +233,14 @@ public final class DocumentWriter implements Closeable {
 
   /** Makes everything added durable, with {@code metadata} (name, value, name, value, ...). */
   public void commit(byte[] metadata) throws IOException {
+    try {
+      commitAll(metadata);
+    } catch (IllegalStateException e) {
+      throw first(e);
+    }
+  }
+
+  private void commitAll(byte[] metadata) throws IOException {
     if (failed) {
       throw new Refused(
           "an earlier block or commit failed, so there is nothing sound to commit: roll back to the last"
@@ -260,7 +290,11 @@ public final class DocumentWriter implements Closeable {
 
   /** Merges all segments into one. Durable after the next {@link #commit} or {@link #close}. */
   public void optimize() throws IOException {
-    writer.forceMerge(1);
+    try {
+      writer.forceMerge(1);
+    } catch (IllegalStateException e) {
+      throw first(e);
+    }
   }
 
   /** Forgets what was added since the last commit, and closes. */
@@ -287,6 +321,12 @@ public final class DocumentWriter implements Closeable {
     } finally {
       release();
     }
+  }
+
+  /** Leaves a failed merge to the writer, which remembers it, and prints nothing. */
+  private static final class QuietMerges extends ConcurrentMergeScheduler {
+    @Override
+    protected void handleMergeException(Throwable error) {}
   }
 
   private void release() throws IOException {
