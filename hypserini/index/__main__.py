@@ -10,6 +10,7 @@ from pathlib import Path
 from hypserini import cli, defaults
 from hypserini.errors import IndexingError
 from hypserini.formats.names import part_of_a_name
+from hypserini.index.vector_formats import VECTOR_FORMATS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,9 +55,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=cli.positive_int, default=64)
     parser.add_argument(
         "--vectors",
-        choices=["hnsw", "flat"],
+        choices=list(VECTOR_FORMATS),
         default="hnsw",
-        help="with a graph for approximate search, or without (default: hnsw)",
+        help="with a graph for approximate search, steered by the vectors themselves or by a copy"
+        " of 7 bits (int8) or, with Lucene 10, 4 (int4) or 1 (bbq) a component; or flat, without a"
+        " graph (default: hnsw)",
     )
     parser.add_argument("--M", dest="m", type=cli.whole(1, 512), default=16, help="graph degree")
     parser.add_argument(
@@ -117,7 +120,7 @@ def run(args: argparse.Namespace) -> None:
         collection_name=known.name if known else None,
     )
     seconds = time.perf_counter() - started
-    print(f"{index}: {metadata.consumed:,} documents, model {metadata.model}, {seconds:.1f} s")
+    _tell(index, metadata.consumed, metadata.model, args.vectors, seconds)
 
 
 def _owners(args: argparse.Namespace) -> list[cli.Row]:
@@ -127,7 +130,11 @@ def _owners(args: argparse.Namespace) -> list[cli.Row]:
     return [
         (not args.vectors_from, "encoding, which --vectors-from has behind it", encoding),
         (named, "a collection given by its name", "collection_path"),
-        (args.vectors == "hnsw", "--vectors hnsw", "m ef_construction"),
+        (
+            VECTOR_FORMATS[args.vectors].has_graph,
+            "a graph, which --vectors flat has not",
+            "m ef_construction",
+        ),
     ]
 
 
@@ -161,7 +168,11 @@ def index_from_vectors(args: argparse.Namespace) -> None:
     )
     model = built.metadata.model if built.metadata else "unknown"
     seconds = time.perf_counter() - started
-    print(f"{index}: {built.documents:,} documents, model {model}, {seconds:.1f} s")
+    _tell(index, built.documents, model, args.vectors, seconds)
+
+
+def _tell(index: Path, documents: int, model: str, vectors: str, seconds: float) -> None:
+    print(f"{index}: {documents:,} documents, model {model}, vectors {vectors}, {seconds:.1f} s")
 
 
 def _index(args: argparse.Namespace, known: defaults.KnownCollection | None, model: str) -> Path:

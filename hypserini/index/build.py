@@ -26,6 +26,7 @@ from hypserini.formats.collection import Collection, Document
 from hypserini.index.consumed import Consumed
 from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model
 from hypserini.index.place import IndexPlace
+from hypserini.index.vector_formats import vector_format
 from hypserini.index.writer import DuplicateDocid, IndexWriter
 from hypserini.jvm.threads import detached
 from hypserini.settings import EncodingSettings
@@ -44,8 +45,13 @@ BATCHES_IN_A_CHUNK = 32
 class IndexOptions:
     """How an index is built; what is recorded in it is compared when a build is resumed.
 
-    `fields` are joined to the text of a document (None: by the collection's format), `threads` add
-    documents in Java, `commit_seconds` is what a kill can cost, `optimize` merges all segments.
+    `fields` are joined to the text of a document (None: by the collection's format), `vectors` is
+    the name of one of `VECTOR_FORMATS`, `threads` add documents in Java, `commit_seconds` is what a
+    kill can cost, `optimize` merges all segments.
+
+    Raises:
+        ValueError: There is no such format.
+        IndexingError: The installed Lucene does not have the format.
     """
 
     fields: tuple[str, ...] | None = None
@@ -57,6 +63,9 @@ class IndexOptions:
     threads: int = 1
     commit_seconds: float = 60.0
     optimize: bool = False
+
+    def __post_init__(self) -> None:
+        vector_format(self.vectors)  # before a model is loaded
 
 
 def build_index(

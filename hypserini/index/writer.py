@@ -13,9 +13,7 @@ import numpy as np
 
 from hypserini import jvm
 from hypserini.errors import IndexingError
-
-RAM_BUFFER_MB = {"flat": 128.0, "hnsw": 256.0}
-"""What Lucene gathers before it writes a segment: more memory, but fewer graphs to merge."""
+from hypserini.index.vector_formats import vector_format
 
 MOST_THREADS = 1024
 
@@ -44,7 +42,7 @@ class IndexWriter:
     Args:
         path: The folder of the index; it is made if need be.
         dimension: Components of every vector.
-        vectors: `hnsw` with a graph for approximate search, or `flat` without.
+        vectors: The name of one of `VECTOR_FORMATS`.
         m: Neighbours of a graph node.
         ef_construction: Candidates kept while a node's neighbours are looked for.
         append: Keep what is in the index; otherwise the first commit replaces it.
@@ -52,12 +50,12 @@ class IndexWriter:
         similarity: `cosine`, `l2` or `inner_product`: what makes neighbours in the graph, and the
             score of Pyserini's own dense searchers. By default the existing index's, else what
             suits the first vectors: `l2` if they are all about equally long, else `cosine`.
-        ram_buffer_mb: Megabytes gathered before a segment is written; see `RAM_BUFFER_MB`.
+        ram_buffer_mb: Megabytes gathered before a segment is written; see `VectorFormat`.
         term_vectors: Store term vectors of the text, for relevance feedback.
 
     Raises:
-        IndexingError: The folder cannot be written, another process writes to the index, or it
-            holds vectors of another dimension or similarity.
+        IndexingError: The folder cannot be written, another process writes to the index, it holds
+            vectors of another dimension or similarity, or this Lucene does not have the format.
     """
 
     def __init__(
@@ -65,7 +63,7 @@ class IndexWriter:
         path: str | os.PathLike[str],
         *,
         dimension: int,
-        vectors: Literal["hnsw", "flat"] | str = "hnsw",
+        vectors: str = "hnsw",
         m: int = 16,
         ef_construction: int = 100,
         append: bool = False,
@@ -74,8 +72,7 @@ class IndexWriter:
         ram_buffer_mb: float | None = None,
         term_vectors: bool = False,
     ) -> None:
-        if vectors not in ("hnsw", "flat"):
-            raise ValueError(f"vectors is {vectors!r} and must be 'hnsw' or 'flat'")
+        format = vector_format(vectors)
         if similarity not in (None, "cosine", "l2", "inner_product"):
             raise ValueError(
                 f"similarity is {similarity!r} and must be 'cosine', 'l2' or 'inner_product'"
@@ -105,9 +102,10 @@ class IndexWriter:
                 append,
                 dimension,
                 similarity,
-                m if vectors == "hnsw" else 0,
+                vectors,
+                m,
                 ef_construction,
-                float(ram_buffer_mb or RAM_BUFFER_MB[vectors]),
+                float(ram_buffer_mb or format.buffer_mb),
                 threads,
                 term_vectors,
             )

@@ -17,11 +17,13 @@ COLLECTIONS = {
     "jsonl": "JsonDenseVectorCollection",
     "parquet": "ParquetDenseVectorCollection",
 }
+KINDS = ["hnsw", "hnsw-quantized", "flat", "flat-quantized"]
+QUANTIZE = f"-quantize.{'int8' if jar.lucene_line(jar.anserini_jar()) == 9 else 'sqv'}"
 
 
 @pytest.fixture(scope="module")
 def anserini_indexes(tmp_path_factory, collection: Path, tiny_model: Path) -> Path:
-    """A folder with hnsw and flat, made by Anserini's indexers from vectors that we exported."""
+    """A folder with all `KINDS`, made by Anserini's indexers from vectors that we exported."""
     folder = tmp_path_factory.mktemp("anserini")
     for kind, format in (("Hnsw", "jsonl"), ("Flat", "parquet")):
         vectors = folder / format
@@ -30,13 +32,14 @@ def anserini_indexes(tmp_path_factory, collection: Path, tiny_model: Path) -> Pa
         assert encode([*map(str, arguments)]) == 0
         command = [jvm.find_jdk() / "bin" / "java", "--add-modules", "jdk.incubator.vector"]
         command += ["-cp", jar.anserini_jar(), f"io.anserini.index.Index{kind}DenseVectors"]
-        command += ["-collection", COLLECTIONS[format], "-input", vectors]
-        command += ["-index", folder / kind.lower(), "-threads", 1]
-        subprocess.run([*map(str, command)], check=True, capture_output=True)
+        command += ["-collection", COLLECTIONS[format], "-input", vectors, "-threads", 1]
+        for index, quantized in ((kind.lower(), []), (f"{kind.lower()}-quantized", [QUANTIZE])):
+            made = [*command, "-index", folder / index, *quantized]
+            subprocess.run([*map(str, made)], check=True, capture_output=True)
     return folder
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "flat"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mode", MODES)
 def test_anserinis_indexes_are_searched_in_every_mode(
     anserini_indexes: Path, index: Path, topics, tiny_model: Path, kind: str, mode: str

@@ -82,8 +82,9 @@ def test_bm25_over_our_index_is_bm25_over_pyserinis(workload, tmp_path: Path) ->
 DENSE = """
 import sys
 from pyserini.search.lucene import LuceneFlatDenseSearcher, LuceneHnswDenseSearcher
-vector = [0.1] * 32
-for searcher, index in zip((LuceneHnswDenseSearcher, LuceneFlatDenseSearcher), sys.argv[1:]):
+vector = [(7 * i % 11 - 5) / 10 for i in range(32)]
+searchers = (LuceneHnswDenseSearcher, LuceneFlatDenseSearcher, LuceneHnswDenseSearcher)
+for searcher, index in zip(searchers, sys.argv[1:]):
     print(*(hit.docid for hit in searcher(index).searcher.search(None, vector, 5)))
 """
 
@@ -96,13 +97,15 @@ def test_pyserinis_dense_searchers_open_our_index(
 ) -> None:
     from hypserini.index.build import IndexOptions, build_index
 
-    for vectors in ("hnsw", "flat"):
+    formats = ("hnsw", "flat", "hnsw-int8")
+    for vectors in formats:
         options = IndexOptions(vectors=vectors)
         build_index(collection, tmp_path / vectors, str(tiny_model), options, progress=False)
-    printed = python(DENSE, tmp_path / "hnsw", tmp_path / "flat")
-    from_graph, from_flat = map(str.split, printed.splitlines())
+    printed = python(DENSE, *(tmp_path / vectors for vectors in formats))
+    from_graph, from_flat, from_quantized = map(str.split, printed.splitlines())
     assert from_graph == from_flat
     assert len(set(from_flat)) == 5
+    assert len(set(from_quantized)) == 5  # which ones, 7 bits do not tell of vectors so alike
 
 
 def test_our_runs_go_through_trec_eval_and_fusion(

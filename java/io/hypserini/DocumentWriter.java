@@ -41,6 +41,7 @@ public final class DocumentWriter implements Closeable {
   private final int dimension;
   private final int rows;
   private final SharedBuffer vectors;
+  private final boolean isQuantized;
   private final boolean termVectors;
   private final DocumentFields[] fields; // null until the similarity is known
   private final Workers workers; // null where one thread adds
@@ -52,13 +53,15 @@ public final class DocumentWriter implements Closeable {
   /**
    * @param similarity "cosine", "l2" or "inner_product", or null: that of the index, else what suits
    *     the first vectors
-   * @param m neighbours of a graph node, or 0 for an index without a graph
+   * @param format the name of the vectors' format, of {@link VectorFormats}
+   * @param m neighbours of a graph node
    */
   public DocumentWriter(
       byte[] path,
       boolean append,
       int dimension,
       String similarity,
+      String format,
       int m,
       int efConstruction,
       double bufferMegabytes,
@@ -66,11 +69,14 @@ public final class DocumentWriter implements Closeable {
       boolean termVectors)
       throws IOException {
     this.dimension = dimension;
+    this.isQuantized = VectorFormats.isQuantized(format);
     this.replaces = !append;
     this.directory = FSDirectory.open(Path.of(Texts.single(path)));
     IndexWriter opened = null;
     try {
-      opened = new IndexWriter(directory, settings(append, m, efConstruction, bufferMegabytes));
+      opened =
+          new IndexWriter(
+              directory, settings(append, format, m, efConstruction, bufferMegabytes));
       this.similarity = fit(append, similarity);
     } catch (LockObtainFailedException e) {
       directory.close();
@@ -91,10 +97,10 @@ public final class DocumentWriter implements Closeable {
   }
 
   private static IndexWriterConfig settings(
-      boolean append, int m, int efConstruction, double bufferMegabytes) {
+      boolean append, String format, int m, int efConstruction, double bufferMegabytes) {
     IndexWriterConfig config = new IndexWriterConfig(DefaultEnglishAnalyzer.newDefaultInstance());
     config.setSimilarity(new BM25Similarity());
-    config.setCodec(m == 0 ? VectorCodec.flat() : VectorCodec.hnsw(m, efConstruction));
+    config.setCodec(new VectorCodec(VectorFormats.of(format, m, efConstruction)));
     config.setOpenMode(
         append ? IndexWriterConfig.OpenMode.CREATE_OR_APPEND : IndexWriterConfig.OpenMode.CREATE);
     double heapMegabytes = Runtime.getRuntime().maxMemory() / (double) (1 << 20);
@@ -142,6 +148,7 @@ public final class DocumentWriter implements Closeable {
     int count = packedIds.count();
     checkFinite(count, packedIds);
     makeFields(count);
+    checkAngles(count, packedIds);
     failed = true; // until the whole block is in
     changed = true;
     for (int i = 0; i < count; i++) {
@@ -183,6 +190,26 @@ public final class DocumentWriter implements Closeable {
         throw new Refused(
             "the vector of document " + ids.string(i) + " has a component that is not a number or"
                 + " infinite: nothing of its block was indexed.");
+      }
+    }
+  }
+
+  /** What has no angle cannot be quantised by it; Lucene would notice only when it merges. */
+  private void checkAngles(int count, Texts ids) {
+    if (!isQuantized || similarity != VectorSimilarityFunction.COSINE) {
+      return;
+    }
+    FloatBuffer shared = vectors.floats();
+    for (int i = 0; i < count; i++) {
+      float squares = 0;
+      for (int j = i * dimension, end = j + dimension; j < end; j++) {
+        squares += shared.get(j) * shared.get(j);
+      }
+      if (squares == 0) {
+        throw new Refused(
+            "the vector of document " + ids.string(i) + " has the length 0, and so no angle to"
+                + " quantise: leave it out, or index with --vectors hnsw. Nothing of its block was"
+                + " indexed.");
       }
     }
   }

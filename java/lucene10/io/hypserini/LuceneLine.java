@@ -1,19 +1,34 @@
 package io.hypserini;
 
 import java.io.IOException;
-import org.apache.lucene.codecs.hnsw.HnswGraphProvider;
+import org.apache.lucene.codecs.KnnVectorsFormat;
 import org.apache.lucene.codecs.KnnVectorsReader;
+import org.apache.lucene.codecs.hnsw.HnswGraphProvider;
+import org.apache.lucene.codecs.lucene104.Lucene104HnswScalarQuantizedVectorsFormat;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.KnnVectorValues;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.util.hnsw.HnswGraph;
+import org.apache.lucene.util.quantization.QuantizedByteVectorValues.ScalarEncoding;
 
-/** What differs between the Lucene lines, here for 10.x: vectors by ordinal, and their graph. */
+/** What differs between the Lucene lines, here for 10.x: formats, vectors by ordinal, their graph. */
 final class LuceneLine {
   /** Anserini's vector format without a graph. */
   static final String FLAT_FORMAT = "Anserini20FlatVectorsFormat";
 
   private LuceneLine() {}
+
+  /** A graph over vectors that are also kept with so many bits a component. */
+  static KnnVectorsFormat quantized(int bits, int m, int efConstruction) {
+    ScalarEncoding encoding =
+        switch (bits) {
+          case 7 -> ScalarEncoding.SEVEN_BIT;
+          case 4 -> ScalarEncoding.PACKED_NIBBLE;
+          case 1 -> ScalarEncoding.SINGLE_BIT_QUERY_NIBBLE;
+          default -> throw new IllegalArgumentException(bits + " bits");
+        };
+    return new Lucene104HnswScalarQuantizedVectorsFormat(encoding, m, efConstruction);
+  }
 
   /** The array is shared and overwritten by the next call: copy it at once. */
   static float[] vector(FloatVectorValues values, int ordinal) throws IOException {

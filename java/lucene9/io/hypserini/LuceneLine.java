@@ -2,18 +2,28 @@ package io.hypserini;
 
 import java.io.IOException;
 import org.apache.lucene.codecs.HnswGraphProvider;
+import org.apache.lucene.codecs.KnnVectorsFormat;
 import org.apache.lucene.codecs.KnnVectorsReader;
+import org.apache.lucene.codecs.lucene99.Lucene99HnswScalarQuantizedVectorsFormat;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.hnsw.RandomAccessVectorValues;
 
-/** What differs between the Lucene lines, here for 9.x: vectors by ordinal, and their graph. */
+/** What differs between the Lucene lines, here for 9.x: formats, vectors by ordinal, their graph. */
 final class LuceneLine {
   /** Anserini's vector format without a graph. */
   static final String FLAT_FORMAT = "AnseriniLucene99FlatVectorFormat";
 
   private LuceneLine() {}
+
+  /** A graph over vectors that are also kept with so many bits a component. */
+  static KnnVectorsFormat quantized(int bits, int m, int efConstruction) {
+    if (bits != 7) {
+      throw new Refused("this Lucene quantises vectors to 7 bits, not to " + bits + ".");
+    }
+    return new Lucene99HnswScalarQuantizedVectorsFormat(m, efConstruction, 1, null, null);
+  }
 
   /** The array is shared and overwritten by the next call: copy it at once. */
   static float[] vector(FloatVectorValues values, int ordinal) throws IOException {

@@ -1,0 +1,32 @@
+package io.hypserini;
+
+import org.apache.lucene.codecs.KnnVectorsFormat;
+import org.apache.lucene.codecs.lucene99.Lucene99HnswVectorsFormat;
+
+/**
+ * The formats that vectors are written in, by the names of hypserini/index/vector_formats.py.
+ *
+ * <p>Each keeps the raw floats, which q-nets score. All but the flat one have a graph, and those with
+ * a number of bits a second copy of the vectors of so many bits a component, by which the graph is
+ * built and searched.
+ */
+final class VectorFormats {
+  private VectorFormats() {}
+
+  /** Whether there is a second copy; it has no vector of length 0 where the similarity is an angle. */
+  static boolean isQuantized(String name) {
+    return !name.equals("flat") && !name.equals("hnsw");
+  }
+
+  /** @param m and efConstruction are of the graph, and of no matter to the flat format */
+  static KnnVectorsFormat of(String name, int m, int efConstruction) {
+    return switch (name) {
+      case "flat" -> KnnVectorsFormat.forName(LuceneLine.FLAT_FORMAT);
+      case "hnsw" -> new Lucene99HnswVectorsFormat(m, efConstruction);
+      case "hnsw-int8" -> LuceneLine.quantized(7, m, efConstruction);
+      case "hnsw-int4" -> LuceneLine.quantized(4, m, efConstruction);
+      case "hnsw-bbq" -> LuceneLine.quantized(1, m, efConstruction);
+      default -> throw new IllegalArgumentException(name);
+    };
+  }
+}
