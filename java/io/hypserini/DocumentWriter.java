@@ -9,12 +9,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.apache.lucene.index.ConcurrentMergeScheduler;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.IndexWriterConfig;
 import org.apache.lucene.index.Term;
-import org.apache.lucene.index.TieredMergePolicy;
 import org.apache.lucene.index.VectorSimilarityFunction;
 import org.apache.lucene.search.similarities.BM25Similarity;
 import org.apache.lucene.store.FSDirectory;
@@ -43,6 +41,7 @@ public final class DocumentWriter implements Closeable {
   private final SharedBuffer vectors;
   private final boolean isQuantized;
   private final boolean termVectors;
+  private final Merges merges;
   private final DocumentFields[] fields; // null until the similarity is known
   private final Workers workers; // null where one thread adds
   private final IntervalDocids docids = new IntervalDocids();
@@ -72,6 +71,9 @@ public final class DocumentWriter implements Closeable {
     this.isQuantized = VectorFormats.isQuantized(format);
     this.replaces = !append;
     this.directory = FSDirectory.open(Path.of(Texts.single(path)));
+    this.workers = threads == 1 ? null : new Workers(threads, "hypserini-indexing");
+    this.merges = new Merges(threads);
+    this.fields = new DocumentFields[threads];
     IndexWriter opened = null;
     try {
       opened =
@@ -79,37 +81,32 @@ public final class DocumentWriter implements Closeable {
               directory, settings(append, format, m, efConstruction, bufferMegabytes));
       this.similarity = fit(append, similarity);
     } catch (LockObtainFailedException e) {
-      directory.close();
+      release();
       throw new Refused("another process is writing to the index: wait until it has ended.");
     } catch (Exception e) {
       if (opened != null) {
         opened.rollback();
       }
-      directory.close();
+      release();
       throw e;
     }
     this.writer = opened;
     this.rows = (int) Math.max(1, Math.min(MOST_ROWS, BLOCK_BYTES / (4L * dimension)));
     this.vectors = new SharedBuffer(4L * rows * dimension);
     this.termVectors = termVectors;
-    this.fields = new DocumentFields[threads];
-    this.workers = threads == 1 ? null : new Workers(threads, "hypserini-indexing");
   }
 
-  private static IndexWriterConfig settings(
+  private IndexWriterConfig settings(
       boolean append, String format, int m, int efConstruction, double bufferMegabytes) {
     IndexWriterConfig config = new IndexWriterConfig(DefaultEnglishAnalyzer.newDefaultInstance());
     config.setSimilarity(new BM25Similarity());
-    config.setCodec(new VectorCodec(VectorFormats.of(format, m, efConstruction)));
+    config.setCodec(new VectorCodec(merges.format(format, m, efConstruction)));
     config.setOpenMode(
         append ? IndexWriterConfig.OpenMode.CREATE_OR_APPEND : IndexWriterConfig.OpenMode.CREATE);
-    double heapMegabytes = Runtime.getRuntime().maxMemory() / (double) (1 << 20);
-    config.setRAMBufferSizeMB(Math.min(bufferMegabytes, heapMegabytes / 3));
+    double heap = Runtime.getRuntime().maxMemory();
+    config.setRAMBufferSizeMB(Math.min(bufferMegabytes, heap / 3 / (1 << 20)));
     config.setUseCompoundFile(false);
-    config.setMergeScheduler(new QuietMerges());
-    TieredMergePolicy merges = new TieredMergePolicy();
-    merges.setNoCFSRatio(0);
-    config.setMergePolicy(merges);
+    merges.configure(config, m, dimension);
     return config;
   }
 
@@ -315,13 +312,30 @@ public final class DocumentWriter implements Closeable {
     return writer.getDocStats().numDocs;
   }
 
-  /** Merges all segments into one. Durable after the next {@link #commit} or {@link #close}. */
+  /**
+   * Begins to merge all segments into one; {@link #awaitMerges} tells when that is done. Durable
+   * after the next {@link #commit} or {@link #close}.
+   */
   public void optimize() throws IOException {
     try {
-      writer.forceMerge(1);
+      writer.forceMerge(1, false);
     } catch (IllegalStateException e) {
       throw first(e);
     }
+  }
+
+  /** Waits for merges that are under way, at most so long; whether all have ended. */
+  public boolean awaitMerges(long milliseconds) throws IOException {
+    boolean ended = merges.await(writer, milliseconds);
+    if (writer.getTragicException() != null) {
+      throw first(new IllegalStateException("a merge failed"));
+    }
+    return ended;
+  }
+
+  /** Documents in the segments that are being merged. */
+  public int mergingDocuments() {
+    return Merges.documents(writer);
   }
 
   /** Forgets what was added since the last commit, and closes. */
@@ -350,16 +364,11 @@ public final class DocumentWriter implements Closeable {
     }
   }
 
-  /** Leaves a failed merge to the writer, which remembers it, and prints nothing. */
-  private static final class QuietMerges extends ConcurrentMergeScheduler {
-    @Override
-    protected void handleMergeException(Throwable error) {}
-  }
-
   private void release() throws IOException {
     if (workers != null) {
       workers.close();
     }
+    merges.close();
     directory.close();
   }
 }
