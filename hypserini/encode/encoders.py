@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from hypserini.errors import ModelError
 from hypserini.modeling import DualEncoder, QNet
+from hypserini.modeling.fitting import Fitting
 from hypserini.modeling.packed_linear import pack_linears
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
 from hypserini.modeling.workers import check_threads
@@ -34,6 +36,7 @@ class _TextEncoder:
         self._vocabulary = model.vocabulary_size
         self._padding = padding_id(model.tokenizer, self._vocabulary)
         self._counting = threading.Lock()
+        self._fitting = Fitting(self.texts)
         [nothing] = self._tokenize([""], count=False, max_length=10**6)
         if len(nothing) >= self.max_length:
             raise ModelError(
@@ -120,8 +123,7 @@ class DocumentEncoder(_TextEncoder):
         by_length = sorted(range(len(texts)), key=lambda i: len(rows[i]), reverse=True)
         for start in range(0, len(texts), self.batch_size):
             batch = by_length[start : start + self.batch_size]
-            inputs = self._pad([rows[i] for i in batch])
-            vectors[batch] = self.model.encode_documents(*inputs).float().cpu().numpy()
+            self._fitting.run(partial(self._encode, rows, batch, vectors), len(batch))
             if encoded is not None:
                 encoded(len(batch))
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
@@ -133,6 +135,18 @@ class DocumentEncoder(_TextEncoder):
             error.position = int(bad[0])  # type: ignore[attr-defined]
             raise error
         return vectors
+
+    def _encode(
+        self,
+        rows: Sequence[Sequence[int]],
+        batch: Sequence[int],
+        vectors: np.ndarray,
+        start: int,
+        end: int,
+    ) -> None:
+        part = batch[start:end]
+        inputs = self._pad([rows[i] for i in part])
+        vectors[part] = self.model.encode_documents(*inputs).float().cpu().numpy()
 
 
 class QueryEncoder(_TextEncoder):
@@ -186,4 +200,10 @@ class QueryEncoder(_TextEncoder):
     # Not inference_mode: tangents are gradients through the q-net, and inference tensors have none.
     @torch.no_grad()
     def _encode_batch(self, texts: Sequence[str]) -> QNet:
-        return self.model.encode_queries(*self._pad(self._tokenize(texts)))
+        rows = self._tokenize(texts)
+        parts: list[QNet] = []
+        self._fitting.run(
+            lambda start, end: parts.append(self.model.encode_queries(*self._pad(rows[start:end]))),
+            len(rows),
+        )
+        return parts[0] if len(parts) == 1 else QNet.cat(parts)

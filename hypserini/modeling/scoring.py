@@ -124,7 +124,8 @@ def _output(x: Tensor, weights: Tensor) -> Tensor:
     """
     if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
         return x.mul_(weights.transpose(1, 2)).sum(-1, keepdim=True)
-    return torch.bmm(x, weights)
+    # Of a narrow format, a ranking's scores would come out equal by the dozen.
+    return torch.bmm(x.float(), weights.float())
 
 
 def _score_each(
@@ -148,7 +149,10 @@ def _score_each(
 
     def multiply(weights: list[Tensor], biases: list[Tensor], x: Tensor, layer: int) -> Tensor:
         if layer == len(biases):
-            return fused.product(x, weights[layer])
+            last = weights[layer]
+            if x.dtype is torch.float32:
+                return fused.product(x, last)
+            return x.float() @ last[0].float().unsqueeze(1)  # see _output
         y = fused.product(x, weights[layer], biases[layer], "relu" if relu else "none")
         return y if relu else q_net.activation_(y)
 

@@ -6,12 +6,15 @@ import time
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from hypserini.modeling import QNet
-from hypserini.search.candidates import Candidates
+from hypserini.modeling.fitting import Fitting
+from hypserini.modeling.scoring import TILE
 from hypserini.search.ranking import Cost
+from hypserini.search.resident.field import ResidentField
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class QNetScorer:
         q_net: The q-nets of `q` queries; they are moved once.
         device: Where the scores are computed.
         dtype: The number format of the matrix products; scores come back as float32.
+        field: The vectors, where they lie on devices already; those decide where and how narrowly
+            is multiplied.
     """
 
     def __init__(
@@ -47,13 +52,21 @@ class QNetScorer:
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        field: ResidentField | None = None,
     ) -> None:
+        self.field = field
+        if field is not None:
+            device = field.device
+            dtype = dtype if field.dtype is torch.float32 else field.dtype
         self.q_net = q_net.to(device=device, dtype=dtype)
+        self._elsewhere: dict[torch.device, QNet] = {}
+        self._fitting = Fitting("documents", TILE)
 
     def only(self, q_net: QNet) -> QNetScorer:
         """A scorer for some of its q-nets, which are where they belong already."""
         one = copy(self)
         one.q_net = q_net
+        one._elsewhere = {}
         return one
 
     @property
@@ -62,18 +75,43 @@ class QNetScorer:
         return self.q_net.device
 
     def __call__(self, vectors: torch.Tensor, out: torch.Tensor) -> None:
-        """Write the scores of `[n, dim]` vectors into `out`, `[q, n] float32` on the CPU."""
-        if self.q_net.device.type == "cpu":
+        """Write the scores of `[n, dim]` vectors into `out`, `[q, n] float32`, on any device."""
+        if self.field is None and self.device.type == "cpu":
             self.q_net.score(vectors, out=out)
+        else:
+            self._fitting.run(
+                lambda start, end: self._score(vectors[start:end], out[:, start:end]), len(vectors)
+            )
+
+    def _score(self, vectors: torch.Tensor, out: torch.Tensor) -> None:
+        if self.field is not None:
+            self._on(vectors.device).score(vectors, out=out)
         else:
             out.copy_(self.q_net.score(vectors.to(self.q_net.device)))
 
+    def _on(self, device: torch.device) -> QNet:
+        """The q-nets on a device that has some of the field."""
+        if device == self.q_net.device:
+            return self.q_net
+        if device not in self._elsewhere:
+            self._elsewhere[device] = self.q_net.to(device=device)
+        return self._elsewhere[device]
 
-TILE = 64
-"""Rows that a matrix product computes alike."""
+
+class HandsOut(Protocol):
+    """What hands out documents to be scored: `Candidates`, or those of a resident field."""
+
+    vectors: torch.Tensor
+    scores: torch.Tensor
+
+    def next(self) -> int:
+        """Hand out the next documents; returns how many, 0 when there are no more."""
+
+    def accept(self, n: int) -> None:
+        """Take the scores of the first `n` documents handed out."""
 
 
-def score_block(candidates: Candidates, scorer: QNetScorer, n: int) -> float:
+def score_block(candidates: HandsOut, scorer: QNetScorer, n: int) -> float:
     """Score the `n` documents that candidates handed out; returns the milliseconds it took.
 
     A block that is not full is scored up to the next multiple of `TILE`, whatever lies there: a
@@ -86,7 +124,7 @@ def score_block(candidates: Candidates, scorer: QNetScorer, n: int) -> float:
     return (time.perf_counter() - before) * 1e3
 
 
-def drive(candidates: Candidates, scorer: QNetScorer) -> Cost:
+def drive(candidates: HandsOut, scorer: QNetScorer) -> Cost:
     """Run a search: score what the candidates hand out until they have enough.
 
     This loop is every kind of search; what is handed out next is the candidates' affair.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ from hypserini.search.modes.rerank import Reranked, RerankOptions
 from hypserini.search.modes.table import mode_named
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hit, Hits
+from hypserini.search.resident.choice import make_resident
+from hypserini.search.resident.field import ResidentField
+from hypserini.search.resident.residence import Residence
 from hypserini.search.scorer import QNetScorer, QueryBatch
 from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
@@ -54,6 +58,8 @@ class LuceneHypencoderSearcher:
         batch_size: Queries whose q-nets are held and scored together.
         mode: How to search, unless a search says otherwise: a name of `modes.MODES`.
         options: The mode's options; by default its defaults.
+        residence: Whether the dense field is kept on the device, and how; by default on a GPU, if
+            it fits. It is read at the first search.
 
     Raises:
         ValueError: There is no such mode, a number is less than 1, or settings were given with a
@@ -74,6 +80,7 @@ class LuceneHypencoderSearcher:
         batch_size: int = TOPICS_IN_A_BATCH,
         mode: str = "auto",
         options: Any = None,
+        residence: Residence | bool | None = None,
     ) -> None:
         mode_named(mode)
         check_range(1, batch_size=batch_size, max_length=max_length)
@@ -89,6 +96,10 @@ class LuceneHypencoderSearcher:
         self._dtype = dtype
         self._max_length = max_length
         self._encoder: QueryEncoder | None = None
+        self._residence = residence if isinstance(residence, Residence) else Residence(residence)
+        self._field: ResidentField | None = None
+        self._field_is_chosen = False
+        self._choosing = threading.Lock()
         try:
             self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
             self._texts = StoredTexts(self.index)
@@ -242,7 +253,10 @@ class LuceneHypencoderSearcher:
         return document.contents() if document else None
 
     def close(self) -> None:
-        """Close the index."""
+        """Close the index, and give back what the device holds of it."""
+        if self._field is not None:
+            self._field.close()
+            self._field = None
         self.index.close()
 
     def __enter__(self) -> Self:
@@ -273,9 +287,9 @@ class LuceneHypencoderSearcher:
             )
         q_net.check_finite(qids)
         texts = [query if isinstance(query, str) else None for query in queries]
-        scorer = QNetScorer(
-            q_net, device=self._scoring_device(q_net), dtype=getattr(torch, self._dtype)
-        )
+        device = self._scoring_device(q_net)
+        field = self._field_on(device)
+        scorer = QNetScorer(q_net, device=device, dtype=getattr(torch, self._dtype), field=field)
         return QueryBatch(scorer.q_net, qids, texts), scorer, encode_ms
 
     def _scoring_device(self, q_net: QNet) -> torch.device:
@@ -285,6 +299,14 @@ class LuceneHypencoderSearcher:
         if self._device == "auto" and q_net.device.type != "cpu":
             return q_net.device
         return choose_device(self._device)
+
+    def _field_on(self, device: torch.device) -> ResidentField | None:
+        """The resident field, read when it is first asked for; None where there is none."""
+        with self._choosing:
+            if not self._field_is_chosen:
+                self._field = make_resident(self.index, device, self._residence)
+                self._field_is_chosen = True
+            return self._field
 
     def _load_encoder(self) -> QueryEncoder:
         if self._model is None or isinstance(self._model, str):

@@ -91,7 +91,7 @@ def test_q_nets_are_scored_on_the_device_asked_for(index: Path, encoded, monkeyp
     used = []
 
     class Scorer(QNetScorer):
-        def __init__(self, q_net, *, device, dtype) -> None:
+        def __init__(self, q_net, *, device, dtype, field) -> None:
             used.append(torch.device(device).type)
             super().__init__(q_net, device="cpu", dtype=dtype)
 

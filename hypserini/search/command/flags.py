@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hypserini import cli, defaults
+from hypserini.search.resident.residence import FORMATS
 
 MODES = ("auto", "exhaustive", "tangent", "graph", "rerank")
 
@@ -83,9 +84,33 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_encoding_arguments(parser, documents=False)
     cli.add_device_arguments(parser)
+    add_resident_arguments(parser)
     add_mode_arguments(parser)
     add_stage_arguments(parser)
     return parser
+
+
+def add_resident_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say whether the dense field is kept on the device."""
+    group = parser.add_argument_group("the dense field on the device")
+    group.add_argument(
+        "--resident",
+        action=argparse.BooleanOptionalAction,
+        help="read it once and keep it there, or read the index block by block (default: kept on a"
+        " GPU, if it fits)",
+    )
+    group.add_argument(
+        "--resident-format",
+        choices=list(FORMATS),
+        help="number format that it is kept in (default: bf16 on a GPU, else fp32)",
+    )
+    group.add_argument(
+        "--resident-memory",
+        type=cli.size,
+        metavar="SIZE",
+        help="what it may take, such as 20g; one that takes more is read block by block (default:"
+        " most of what is free)",
+    )
 
 
 def add_mode_arguments(parser: argparse.ArgumentParser) -> None:

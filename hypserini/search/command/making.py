@@ -12,6 +12,7 @@ from hypserini import cli
 from hypserini.errors import HypseriniError
 from hypserini.search.command import plan as plans
 from hypserini.search.command.plan import Around, Output, Place, SearchPlan, Telling
+from hypserini.search.resident.residence import Residence
 
 
 def make_plan(args: argparse.Namespace) -> SearchPlan:
@@ -41,6 +42,7 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
             encoded_queries=args.encoded_queries,
             device=args.device,
             dtype=args.dtype,
+            residence=Residence(args.resident, args.resident_format, args.resident_memory),
             max_length=args.max_length,
             batch_size=args.batch_size,
             threads=args.threads,
@@ -98,6 +100,11 @@ def _owners(args: argparse.Namespace, mode: str) -> list[cli.Row]:
         ),
         (not (args.encoded_queries and args.index), "topics that are encoded", "model"),
         (args.output_format == "trec", "--output-format trec", "tag"),
+        (
+            args.resident is not False,
+            "a field that is kept on the device, and --no-resident keeps none",
+            "resident_format resident_memory",
+        ),
         (mode in ("auto", "tangent"), "--mode tangent", "fetch rounds ef_search stable"),
         (mode in ("auto", "tangent"), "--mode tangent", "target_overlap"),
         (mode == "graph", "--mode graph", "entry num_entry_points ncandidates max_iter seed"),

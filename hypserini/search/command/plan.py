@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hypserini.search.resident.residence import ANYWHERE, Residence
 from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Place:
         encoded_queries: A folder of saved q-nets, instead of encoding the topics.
         device: As `LuceneHypencoderSearcher` takes it, like the next three.
         dtype: The number format of the arithmetic.
+        residence: Whether the dense field is kept on the device.
         max_length: Tokens encoded of a query; None: the model's.
         batch_size: Topics at once.
         threads: Batches side by side.
@@ -40,6 +42,7 @@ class Place:
     encoded_queries: str | None = None
     device: str = "auto"
     dtype: str = "float32"
+    residence: Residence = ANYWHERE
     max_length: int | None = None
     batch_size: int = 16
     threads: int = 1

@@ -118,6 +118,7 @@ def open_searcher(plan: SearchPlan, index: Path) -> LuceneHypencoderSearcher:
         settings=plan.place.settings,
         device=plan.place.device,
         dtype=plan.place.dtype,
+        residence=plan.place.residence,
         max_length=plan.place.max_length,
         batch_size=plan.place.batch_size,
         mode=plan.mode,

@@ -9,6 +9,7 @@ from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, java_of
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hits
+from hypserini.search.resident.candidates import ResidentScan
 from hypserini.search.scorer import QNetScorer, QueryBatch, drive
 
 ROWS_ON_CPU = 1024
@@ -66,7 +67,12 @@ def search_exhaustively(
     rows = options.block or (ROWS_ON_CPU if scorer.device.type == "cpu" else ROWS_ON_GPU)
     rows = min(rows, max(ROWS_ON_GPU, index.num_vectors))
     queries = len(batch)
-    with Scan(index, queries, k, rows, filter) as candidates:
+    candidates: Scan | ResidentScan
+    if scorer.field is None:
+        candidates = Scan(index, queries, k, rows, filter)
+    else:
+        candidates = ResidentScan(scorer.field, queries, k, rows, filter)
+    with candidates:
         cost = drive(candidates, scorer)
         ranked = [candidates.hits(i) for i in range(queries)]
     each = Cost(

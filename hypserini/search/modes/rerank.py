@@ -16,6 +16,7 @@ from hypserini.search.modes.exhaustive import ROWS_ON_CPU, ROWS_ON_GPU
 from hypserini.search.modes.first_stage import FirstStage, GivenRankings
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hit, Hits
+from hypserini.search.resident.candidates import ResidentRows
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, drive
 
 
@@ -184,10 +185,12 @@ def _candidates(
     scorer: QNetScorer,
     options: RerankOptions,
     filter: Filter | None,
-) -> DocList | Adaptive:
+) -> DocList | ResidentRows | Adaptive:
     if not options.adaptive:
         most = ROWS_ON_CPU if scorer.device.type == "cpu" else ROWS_ON_GPU
         block = min(-(-len(docids) // TILE) * TILE, most)
+        if scorer.field is not None:
+            return ResidentRows(scorer.field, 1, k, block, docids, filter)
         return DocList(index, 1, k, block, docids, filter)
     budget = min(options.budget or len(docids), index.num_vectors)
     turn = min(options.turn, max(1, index.num_vectors))

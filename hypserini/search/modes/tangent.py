@@ -32,6 +32,7 @@ from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hits
+from hypserini.search.resident.candidates import ResidentNearest
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, score_block
 
 WORTH_SHARING = 50_000_000
@@ -219,7 +220,12 @@ def _search(
     # All vectors equally long: by angle, by L2 and by inner product, the same are nearest.
     fits = index.equally_long or (index.similarity == "cosine" and first.by_angle)
     ef = plan.ef if fits else plan.wide_ef
-    with Nearest(index, max(k, plan.few), block, filter, position, plan.few) as nearest:
+    nearest: Nearest | ResidentNearest
+    if scorer.field is None:
+        nearest = Nearest(index, max(k, plan.few), block, filter, position, plan.few)
+    else:
+        nearest = ResidentNearest(scorer.field, k, block, filter, position, plan.few)
+    with nearest:
         for _ in range(plan.rounds):
             nearest.direction[:] = direction
             count = min(plan.fetch, plan.max_scored - cost.evaluations)

@@ -1,0 +1,271 @@
+"""Candidates over a resident field: they hand out rows where they lie, and keep the best there.
+
+They have the methods of `search.candidates.Candidates`, so that the same loops drive both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypserini.errors import ModelError
+from hypserini.modeling.scoring import TILE
+from hypserini.search.filters import Filter
+from hypserini.search.resident.field import Part, ResidentField
+from hypserini.search.resident.products import products
+
+NOWHERE = -1
+
+
+class BestRows:
+    """The best rows of each of some queries, on one device.
+
+    Args:
+        queries: How many queries there are.
+        k: Rows kept of each.
+        device: Where scores come from.
+    """
+
+    def __init__(self, queries: int, k: int, device: torch.device) -> None:
+        self.k = k
+        self.scores = torch.empty(queries, 0, device=device)
+        self.rows = torch.empty(queries, 0, dtype=torch.long, device=device)
+
+    def offer(self, scores: Tensor, rows: Tensor) -> None:
+        """Take scores `[q, n]` of the rows `[n]`."""
+        if self.scores.device.type == "cpu" and self.rows.shape[1] == self.k:
+            # A look costs less than ranking; on a GPU it would mean to wait. NaN is not less.
+            worst = self.scores[:, -1:]
+            if bool((scores <= worst).all()):
+                return
+        scores = torch.cat([self.scores, scores], dim=1)
+        rows = torch.cat([self.rows, rows.expand(len(scores), -1)], dim=1)
+        self.scores, at = scores.topk(min(self.k, scores.shape[1]), dim=1)
+        self.rows = rows.gather(1, at)
+
+
+class ResidentCandidates:
+    """Hands out rows of a field, block by block; the base of every kind of search over one.
+
+    Args:
+        field: The field.
+        queries: Queries scored together.
+        k: Documents kept of each.
+
+    Attributes:
+        vectors: `[block, dim]`, those handed out, and some more up to a multiple of `TILE`.
+        scores: `[queries, block] float32`, to be filled by the caller; on the device of `vectors`.
+        evaluations: How many documents were scored so far, a query.
+    """
+
+    vectors: Tensor
+    scores: Tensor
+
+    def __init__(self, field: ResidentField, queries: int, k: int) -> None:
+        self.field = field
+        self.evaluations = 0
+        self._k = max(1, min(k, len(field)))
+        self._queries = queries
+        self._first_query = 0
+        self._rows = torch.empty(0, dtype=torch.long)
+        self._best: dict[torch.device, BestRows] = {}
+
+    def next(self) -> int:
+        """Hand out the next rows; returns how many, 0 when there are no more."""
+        raise NotImplementedError
+
+    def _hand(self, vectors: Tensor, rows: Tensor) -> int:
+        """Let these be the rows handed out: `vectors` may have more than `rows` tells of."""
+        self.vectors, self._rows = vectors, rows
+        self.scores = torch.empty(self._queries, len(vectors), device=vectors.device)
+        return len(rows)
+
+    def _gather(self, rows: Tensor) -> int:
+        """Hand out rows from all over the field."""
+        full = -(-len(rows) // TILE) * TILE
+        padded = torch.cat([rows, rows[:1].expand(full - len(rows))]) if len(rows) else rows
+        return self._hand(self.field.gather(padded), rows.to(self.field.device))
+
+    def accept(self, n: int) -> None:
+        """Take the scores of the first `n` rows handed out."""
+        device = self.scores.device
+        best = self._best.get(device)
+        if best is None:
+            best = self._best[device] = BestRows(self._queries, self._k, device)
+        best.offer(self.scores[:, :n], self._rows[:n])
+        self.evaluations += n
+
+    def best_rows(self, query: int) -> tuple[Tensor, Tensor]:
+        """The best rows of a query and their scores, best first, on the CPU."""
+        if not self._best:
+            return torch.empty(0, dtype=torch.long), torch.empty(0)
+        scores = torch.cat([best.scores[query].cpu() for best in self._best.values()])
+        rows = torch.cat([best.rows[query].cpu() for best in self._best.values()])
+        scores, at = scores.topk(min(self._k, len(scores)))
+        return rows[at], scores
+
+    def hits(self, query: int) -> tuple[list[str], np.ndarray]:
+        """Rank the documents of a query, ties by docid: docids, and their scores `[n] float32`.
+
+        Raises:
+            ModelError: A score is not a number; names the query's position and the docid.
+        """
+        rows, scores = self.best_rows(query)
+        docids = self._docids(rows)
+        if bool(scores.isnan().any()):
+            docid = docids[int(scores.isnan().int().argmax())]
+            raise ModelError(
+                f"the score of document {docid} for query number {self._first_query + query + 1} of"
+                " the batch is not a number: check the model's weights and the index's vectors."
+            )
+        found = scores.tolist()
+        order = sorted(range(len(docids)), key=lambda i: (-found[i], docids[i]))
+        return [docids[i] for i in order], scores.numpy()[order]
+
+    def _docids(self, rows: Tensor) -> list[str]:
+        return self.field.docids(rows)
+
+    def close(self) -> None:
+        """Forget what was found."""
+        self._best.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class ResidentScan(ResidentCandidates):
+    """Hands out every row that a filter lets through once, device by device in turn.
+
+    Arguments as of `Scan`, with a field for the index.
+    """
+
+    def __init__(
+        self,
+        field: ResidentField,
+        queries: int,
+        k: int,
+        block: int,
+        filter: Filter | None = None,
+    ) -> None:
+        super().__init__(field, queries, k)
+        block = -(-block // TILE) * TILE
+        self._blocks = (
+            self._all(block)
+            if filter is None
+            else self._some(torch.nonzero(field.accepted(filter))[:, 0], block)
+        )
+
+    def next(self) -> int:
+        """As in `ResidentCandidates`."""
+        return next(self._blocks, 0)
+
+    def _all(self, block: int) -> Iterator[int]:
+        # One block of each device in turn, so that all of them are busy.
+        starts = range(0, max(part.rows for part in self.field.parts), block)
+        for start in starts:
+            for part in self.field.parts:
+                if start < part.rows:
+                    yield self._block(part, start, block)
+
+    def _block(self, part: Part, start: int, block: int) -> int:
+        end = min(start + block, part.rows)
+        rows = torch.arange(part.first + start, part.first + end, device=part.device)
+        return self._hand(part.vectors[start : start + block], rows)
+
+    def _some(self, rows: Tensor, block: int) -> Iterator[int]:
+        for some in rows.split(block):
+            if len(some):
+                yield self._gather(some)
+
+
+class ResidentRows(ResidentCandidates):
+    """Hands out given documents, each once: reranking. As `DocList`, with a field for the index.
+
+    Attributes:
+        missing: Positions of the docids that no document with a vector has, ascending.
+    """
+
+    def __init__(
+        self,
+        field: ResidentField,
+        queries: int,
+        k: int,
+        block: int,
+        docids: Sequence[str],
+        filter: Filter | None = None,
+    ) -> None:
+        super().__init__(field, queries, k)
+        rows = field.rows_of(docids)
+        self.missing: list[int] = torch.nonzero(rows == NOWHERE)[:, 0].tolist()
+        rows = rows[rows != NOWHERE].sort().values
+        if filter is not None:
+            rows = rows[field.accepted(filter)[rows]]
+        self._blocks = iter(rows.split(-(-block // TILE) * TILE) if len(rows) else ())
+
+    def next(self) -> int:
+        """As in `ResidentCandidates`."""
+        rows = next(self._blocks, None)
+        return 0 if rows is None else self._gather(rows)
+
+
+class ResidentNearest(ResidentCandidates):
+    """Hands out the unseen rows nearest to a direction, exactly. As `Nearest`, for one query.
+
+    Attributes:
+        direction: `[dim] float32` on the CPU, to be filled before `fetch`.
+    """
+
+    def __init__(
+        self,
+        field: ResidentField,
+        k: int,
+        block: int,
+        filter: Filter | None = None,
+        position: int = 0,
+        few: int = 16,
+    ) -> None:
+        super().__init__(field, 1, max(k, few))
+        self._first_query = position
+        self._few = few
+        self._block = block
+        self._accepted = None if filter is None else field.accepted(filter)
+        self._seen = torch.empty(0, dtype=torch.long)
+        self.direction = torch.zeros(field.index.dimension)
+
+    def fetch(self, count: int, ef: int, by_angle: bool = False) -> int:
+        """As of `Nearest`; `ef` is of no matter, for all products are computed."""
+        most = min(count, self._block) + len(self._seen)
+        best = BestRows(1, most, self.field.device)
+        for part in self.field.parts:
+            found = products(part.vectors[: part.rows], self.direction, by_angle)
+            if self._accepted is not None:
+                here = self._accepted[part.first : part.first + part.rows]
+                found = found.masked_fill(~here.to(part.device), -torch.inf)
+            scores, at = found.topk(min(most, len(found)))
+            best.offer(scores[None].to(best.scores.device), (at + part.first).to(best.rows.device))
+        rows = best.rows[0][best.scores[0] > -torch.inf].cpu()
+        rows = rows[~torch.isin(rows, self._seen)][: min(count, self._block)]
+        self._seen = torch.cat([self._seen, rows])
+        return self._gather(rows) if len(rows) else 0
+
+    def entered(self) -> int:
+        """How many of the rows accepted last are among the best k now."""
+        best, _ = self.best_rows(0)
+        return int(torch.isin(self._rows.cpu(), best).sum())
+
+    def best_vectors(self) -> Tensor:
+        """The vectors of the best few documents, `[n, dim]`, on the field's device."""
+        return self.field.gather(self.best_rows(0)[0][: self._few])

@@ -1,0 +1,176 @@
+"""A dense field that is kept on devices: every search finds what it finds over Lucene's blocks."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_documents, write_jsonl
+from rankings import assert_same_ranking
+
+from hypserini import LuceneHypencoderSearcher
+from hypserini.defaults import BUNDLED_MODEL
+from hypserini.errors import ModelError
+from hypserini.formats.runs import read_run
+from hypserini.index.__main__ import main as build
+from hypserini.index.writer import IndexWriter
+from hypserini.modeling import QNet
+from hypserini.search.__main__ import main as search
+from hypserini.search.modes.tangent import TangentOptions
+from hypserini.search.ranking import Hits
+from hypserini.search.resident import choice
+from hypserini.search.resident.residence import Residence
+
+DOCS, DELETED, K = 1600, 200, 10
+TANGENT = TangentOptions(fetch=256, ef=600, rounds=5)
+TWO_DEVICES = "two devices"
+WAYS = ["one device", TWO_DEVICES, "no room"]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the bundled model, of several segments, in which some documents are deleted."""
+    folder = tmp_path_factory.mktemp("resident")
+    documents = make_documents(DOCS)
+    collection = write_jsonl(folder / "corpus.jsonl", documents)
+    flags = ["--collection", str(collection), "--index", str(folder / "index"), "--quiet"]
+    assert build([*flags, "--commit-every", "0", "--batch-size", "16", "--threads", "1"]) == 0
+    with IndexWriter(folder / "index", dimension=256, append=True) as writer:
+        writer.delete([one["id"] for one in random.Random(1).sample(documents, DELETED)])
+    return folder / "index"
+
+
+@pytest.fixture
+def lucene(index: Path) -> Iterator[LuceneHypencoderSearcher]:
+    """The searcher that reads the index block by block."""
+    with LuceneHypencoderSearcher(index, device="cpu") as searcher:
+        yield searcher
+
+
+@pytest.fixture(params=WAYS)
+def resident(request, index: Path, monkeypatch) -> Iterator[LuceneHypencoderSearcher]:
+    """One whose field lies on one or two devices, or has no room there."""
+    if request.param == TWO_DEVICES:
+        monkeypatch.setattr(choice, "devices_like", lambda device: [device, device])
+    memory = 1000 if request.param == "no room" else None
+    with LuceneHypencoderSearcher(
+        index, device="cpu", residence=Residence(True, memory=memory)
+    ) as searcher:
+        yield searcher
+
+
+def assert_same(found: dict[str, Hits], wanted: dict[str, Hits]) -> None:
+    for qid, hits in wanted.items():
+        assert_same_ranking(found[qid], hits)
+        assert found[qid].cost.evaluations == hits.cost.evaluations
+
+
+@pytest.mark.parametrize("k", [1, K, 1000, 10 * DOCS])
+def test_exhaustive_search(resident, lucene, topics, k: int) -> None:
+    queries, qids = list(topics.values()), list(topics)
+    how = {"k": k, "mode": "exhaustive"}
+    found = resident.batch_search(queries, qids, **how)
+    assert_same(found, lucene.batch_search(queries, qids, **how))
+    assert len(found[qids[0]]) == min(k, DOCS - DELETED)
+
+
+@pytest.mark.parametrize("let_through", [0, 1, K - 1, 500, DOCS - DELETED - 1])
+@pytest.mark.parametrize("mode", ["exhaustive", "tangent"])
+def test_filters(resident, lucene, topics, mode: str, let_through: int) -> None:
+    queries, qids = list(topics.values())[:3], list(topics)[:3]
+    docids = random.Random(2).sample(list(lucene.index.docids()), let_through)
+    how = {"k": K, "mode": mode, "filter": docids}
+    if mode == "tangent":
+        how["options"] = TANGENT
+    found = resident.batch_search(queries, qids, **how)
+    wanted = lucene.batch_search(queries, qids, **how)
+    for qid, hits in wanted.items():
+        assert_same_ranking(found[qid], hits)
+        assert len(found[qid]) == min(K, let_through)
+
+
+def test_tangent_search(resident, lucene, topics) -> None:
+    queries, qids = list(topics.values()), list(topics)
+    exact = lucene.batch_search(queries, qids, K, mode="exhaustive")
+    found = resident.batch_search(queries, qids, K, mode="tangent")
+    for qid in qids:
+        assert found[qid].cost.evaluations < DOCS / 2
+        assert found[qid].cost.mode == "tangent"
+    same = [len({h.docid for h in found[q]} & {h.docid for h in exact[q]}) for q in qids]
+    assert sum(same) >= 0.98 * K * len(qids)
+
+
+def test_reranking(resident, lucene, topics) -> None:
+    queries, qids = list(topics.values()), list(topics)
+    docids = [*random.Random(3).sample(list(lucene.index.docids()), 130), "not there"]
+    given = dict.fromkeys(qids, docids)
+    found, wanted = (one.batch_rerank(queries, qids, given) for one in (resident, lucene))
+    assert_same(found, wanted)
+    assert found[qids[0]].missing == wanted[qids[0]].missing == ["not there"]
+
+
+def test_the_command_fuses_collapses_and_says_what_is_kept(
+    index: Path, topics_file: Path, tmp_path: Path, caplog
+) -> None:
+    runs = []
+    caplog.set_level(logging.INFO)
+    for how in ("--resident", "--no-resident"):
+        output = tmp_path / f"run{how}.txt"
+        flags = ["--index", index, "--topics", topics_file, "--output", output, how]
+        assert search([*map(str, flags), "--hybrid", "rrf", "--device", "cpu"]) == 0
+        runs.append(read_run(output))
+    for qid, hits in runs[1].items():
+        assert_same_ranking(runs[0][qid], hits)
+    assert "the dense field is kept on cpu" in caplog.text
+
+
+def test_a_field_without_room_says_so(index: Path, topics, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    tight = Residence(True, memory=1000)
+    with LuceneHypencoderSearcher(index, device="cpu", residence=tight) as searcher:
+        assert len(searcher.search(next(iter(topics.values())))) == K
+    assert "block by block" in caplog.text
+
+
+def test_flags_that_say_how_a_field_is_kept_need_one(index: Path, topics_file, capsys) -> None:
+    flags = ["--index", str(index), "--topics", str(topics_file), "--no-resident"]
+    assert search([*flags, "--resident-format", "bf16"]) == 2
+    assert "--resident-format belongs to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format", ["bf16", "fp16"])
+def test_narrow_formats_find_what_float32_finds(index: Path, lucene, topics, format: str) -> None:
+    queries, qids = list(topics.values()), list(topics)
+    exact = lucene.batch_search(queries, qids, K, mode="exhaustive")
+    half = Residence(True, format)
+    with LuceneHypencoderSearcher(
+        index, BUNDLED_MODEL, device="cpu", residence=half, mode="exhaustive"
+    ) as searcher:
+        found = searcher.batch_search(queries, qids, K)
+    same = [len({h.docid for h in found[q]} & {h.docid for h in exact[q]}) for q in qids]
+    assert sum(same) >= 0.97 * K * len(qids)
+
+
+def test_a_score_that_is_no_number_is_an_error(index: Path, topics, monkeypatch) -> None:
+    with LuceneHypencoderSearcher(index, device="cpu", residence=True) as searcher:
+        q_net = searcher.encoder.encode([next(iter(topics.values()))])
+
+        def broken(self: QNet, block: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+            return out.fill_(torch.nan)
+
+        monkeypatch.setattr(QNet, "score", broken)
+        with pytest.raises(ModelError, match=r"document doc\d+ for query number 1"):
+            searcher.search(q_net, mode="exhaustive")
+
+
+def test_closing_gives_the_memory_back(index: Path, topics) -> None:
+    searcher = LuceneHypencoderSearcher(index, device="cpu", residence=True)
+    searcher.search(next(iter(topics.values())))
+    field = searcher._field
+    assert field is not None
+    searcher.close()
+    assert field.parts == []
