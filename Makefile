@@ -33,6 +33,7 @@ DEVICE ?=
 ARGS ?=
 DEMO_DOCS ?=
 TESTS ?= tests
+WORKERS ?= 2
 INPUTS ?= 100000
 
 flag = $(if $(2),--$(1) "$(2)")
@@ -44,7 +45,7 @@ help: ## this list
 	@echo
 	@echo "  PYTHON=python3.12 chooses the interpreter (now $(INTERPRETER), environment $(VENV))."
 	@echo "  index and search take COLLECTION, COLLECTION_PATH, MODEL, INDEX, TOPICS, QUERY, OUTPUT,"
-	@echo "  HITS, DEVICE and ARGS (any further flags); demo takes DEMO_DOCS; test takes TESTS,"
+	@echo "  HITS, DEVICE and ARGS (any further flags); demo takes DEMO_DOCS; test takes TESTS, WORKERS,"
 	@echo "  fuzz INPUTS."
 
 $(READY): pyproject.toml constraints.txt
@@ -83,7 +84,7 @@ $(LUCENE10)/.ready: | $(READY)
 
 test: jar $(LUCENE10)/.ready ## run the tests (offline, no GPU needed)
 	OMP_WAIT_POLICY=PASSIVE HYPSERINI_LUCENE10_JAR_DIR=$(CURDIR)/$(LUCENE10) \
-	  $(RUN) -m pytest $(TESTS) $(ARGS)
+	  $(RUN) -m pytest $(TESTS) --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-crash: jar ## kill builds, searches and encodings 200 times (half an hour), check what is left
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest tests/test_crash.py -m slow -s $(ARGS)

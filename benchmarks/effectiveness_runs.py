@@ -15,8 +15,9 @@ from hypserini.errors import CollectionError, TopicsError
 from hypserini.evaluate import Qrels, load_qrels
 from hypserini.formats.runs import write_run
 from hypserini.formats.topics import load_topics
-from hypserini.index.build import IndexOptions, build_index
+from hypserini.index.build import build_index
 from hypserini.index.metadata import IndexMetadata
+from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.modeling import DualEncoder, load_model
 from hypserini.search import Hits, LuceneHypencoderSearcher

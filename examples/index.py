@@ -5,7 +5,8 @@ python examples/index.py corpus.jsonl indexes/mine [MODEL]
 
 import sys
 
-from hypserini.index.build import IndexOptions, build_index
+from hypserini.index.build import build_index
+from hypserini.index.options import IndexOptions
 
 collection, index, *model = sys.argv[1:]
 options = IndexOptions(batch_size=64, vectors="hnsw")

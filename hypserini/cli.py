@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -121,6 +122,14 @@ def number(least: float, most: float | None = None) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def size(text: str) -> int:
+    """The argparse type of amounts of memory: `512m`, `1.5g` or bytes, in powers of 1024."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)([kmgt]?)(?:i?b)?", text.strip().lower())
+    if not match or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is not an amount of memory, such as 4g")
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
 
 
 def text(given: str) -> str:

@@ -21,7 +21,8 @@ from hypserini.defaults import BUNDLED_MODEL
 from hypserini.encode.__main__ import main as encode
 from hypserini.formats.runs import read_run
 from hypserini.index.__main__ import main as index_command
-from hypserini.index.build import IndexOptions, build_index
+from hypserini.index.build import build_index
+from hypserini.index.options import IndexOptions
 from hypserini.modeling import QNetConfig
 from hypserini.search.__main__ import main as search
 from hypserini.search.modes.graph import GraphOptions

@@ -25,6 +25,7 @@ from benchmarks.scale.building import FACTS, build
 from benchmarks.scale.data import ScaleData, linearity, scale_data
 from benchmarks.scale.exact import exact_hits
 from benchmarks.scale.measure import measure, measure_filters
+from hypserini import cli
 from hypserini.defaults import BUNDLED_MODEL
 from hypserini.pydocs.collection import make_collection
 
@@ -87,6 +88,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dtype", default="float32", help="the anchors are encoded in")
     parser.add_argument("--blocks", type=int, default=6, help="of fitted q-nets")
     parser.add_argument("--threads", type=int, default=2, help="that add documents")
+    parser.add_argument("--memory", type=cli.size, help="that a build may take, such as 3g")
     parser.add_argument("--walks", action="store_true", help="the paper's walks as well")
     parser.add_argument("--filters", action="store_true", help="searches under filters as well")
     parser.add_argument("--cache", type=Path, default=Path(".cache/bench-scale"))
@@ -102,10 +104,11 @@ def index_of(args: argparse.Namespace, data: ScaleData, size: int, vectors: str)
     from hypserini.jvm import jar
 
     line = jar.lucene_line(jar.anserini_jar())
-    folder = args.cache / f"{Path(args.model).name}-{size}-{vectors}-lucene{line}"
+    name = f"{Path(args.model).name}-{size}-{vectors}-lucene{line}-threads{args.threads}"
+    folder = args.cache / name
     if not (folder / FACTS).exists():
         dim = data.anchors.shape[1]
-        apart(build, folder, data, size, dim, vectors, args.threads)
+        apart(build, folder, data, size, dim, vectors, args.threads, args.memory)
     return folder
 
 

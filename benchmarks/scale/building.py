@@ -3,25 +3,78 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from benchmarks.scale.data import ScaleData
 from hypserini import jvm
+from hypserini.index.resources import limit_memory
 from hypserini.index.writer import IndexWriter
 
 FACTS = "facts.json"
 TEXT = "document number {} of those that were made to measure how a search grows"
 
 
-def build(folder: Path, data: ScaleData, size: int, dim: int, vectors: str, threads: int) -> None:
+class PeakMemory:
+    """The most memory that this process held at once, but for what it maps of files."""
+
+    def __init__(self) -> None:
+        self.mib = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.2):
+            lines = Path("/proc/self/status").read_text().splitlines()
+            held = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
+            self.mib = max(self.mib, (int(held["RssAnon"]) + int(held["RssShmem"])) / 1024)
+
+    def __enter__(self) -> PeakMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def build(
+    folder: Path,
+    data: ScaleData,
+    size: int,
+    dim: int,
+    vectors: str,
+    threads: int,
+    memory: int | None,
+) -> None:
     """Write an index in one segment beside its facts (`facts.json`); it is kept if it is whole."""
+    with PeakMemory() as peak:
+        facts = _build(folder, data, size, dim, vectors, threads, memory)
+    (folder / FACTS).write_text(json.dumps({**facts, "peak_mib": peak.mib}, indent=1))
+
+
+def _build(
+    folder: Path,
+    data: ScaleData,
+    size: int,
+    dim: int,
+    vectors: str,
+    threads: int,
+    memory: int | None,
+) -> dict[str, Any]:
     started = time.perf_counter()
-    with IndexWriter(folder / "index", dimension=dim, vectors=vectors, threads=threads) as writer:
+    with IndexWriter(
+        folder / "index",
+        dimension=dim,
+        vectors=vectors,
+        threads=threads,
+        ram_buffer_mb=limit_memory(memory),
+    ) as writer:
         done = 0
         with tqdm(total=size, desc=folder.name, unit=" docs", file=sys.stderr) as bar:
             for block in data.blocks(size):
@@ -34,18 +87,16 @@ def build(folder: Path, data: ScaleData, size: int, dim: int, vectors: str, thre
         writer.commit({})
     ended = time.perf_counter()
     files = [path for path in (folder / "index").iterdir() if path.is_file()]
-    facts = {
+    return {
         "documents": done,
         "vectors": vectors,
         "threads": threads,
         "lucene": jvm.lucene_version(),
         "adding_s": added - started,
         "merging_s": ended - added,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "bytes": sum(path.stat().st_size for path in files),
         "hot_bytes": sum(path.stat().st_size for path in files if is_hot(path)),
     }
-    (folder / FACTS).write_text(json.dumps(facts, indent=1))
 
 
 def is_hot(path: Path) -> bool:

@@ -98,7 +98,7 @@ def scale_data(
     encoded = QueryEncoder(loaded).encode(texts)
     if not encoded.config.vector_sizes:
         anchors = np.load(folder / ANCHORS)
-        vectors = encoded.matrices[0].squeeze(-1)
+        vectors = encoded.matrices[0].squeeze(-1).float()
         encoded = QNet.cat(
             [
                 _fitted(folder / f"q-net-{number}.pt", vector, anchors, blocks, number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -97,11 +97,17 @@ class DocumentEncoder(_TextEncoder):
         super().__init__(model, model.config.document_prefix, length, batch_size)
 
     @torch.inference_mode()
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
+    def encode(
+        self, texts: Sequence[str], encoded: Callable[[int], object] | None = None
+    ) -> np.ndarray:
         """Encode texts into `[n, dim] float32`, in their order.
 
         Give many batches' worth of texts at once: they are encoded in the order of their lengths,
         so that little is padded.
+
+        Args:
+            texts: The texts.
+            encoded: Called after each batch with the number of its texts.
 
         Raises:
             ModelError: A vector has a component that is not finite; its `position` tells which.
@@ -116,6 +122,8 @@ class DocumentEncoder(_TextEncoder):
             batch = by_length[start : start + self.batch_size]
             inputs = self._pad([rows[i] for i in batch])
             vectors[batch] = self.model.encode_documents(*inputs).float().cpu().numpy()
+            if encoded is not None:
+                encoded(len(batch))
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if bad.size:
             error = ModelError(

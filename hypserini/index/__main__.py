@@ -65,7 +65,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ef-construction", "--efC", type=cli.whole(1, 3200), default=100, help="graph beam width"
     )
-    parser.add_argument("--threads", type=cli.threads, default=1, help="threads that index")
+    parser.add_argument(
+        "--threads",
+        type=cli.threads,
+        help="threads that add documents and merge graphs (default: all cores)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=cli.size,
+        metavar="SIZE",
+        help="what the build may take, such as 4g (default: Java half of the machine's)",
+    )
     parser.add_argument("--optimize", action="store_true", help="merge all segments into one")
     parser.add_argument(
         "--commit-every",
@@ -92,7 +102,8 @@ def run(args: argparse.Namespace) -> None:
     index = _index(args, known, model)
     collection = _locate(args, known)
 
-    from hypserini.index.build import IndexOptions, build_index
+    from hypserini.index.build import build_index
+    from hypserini.index.options import IndexOptions
 
     options = IndexOptions(
         fields=tuple(args.fields) if args.fields else None,
@@ -102,6 +113,7 @@ def run(args: argparse.Namespace) -> None:
         max_length=args.max_length,
         batch_size=args.batch_size,
         threads=args.threads,
+        memory=args.memory,
         commit_seconds=args.commit_every,
         optimize=args.optimize,
     )
@@ -144,14 +156,15 @@ def index_from_vectors(args: argparse.Namespace) -> None:
         raise IndexingError("--vectors-from needs --index, the folder to make.")
     index = defaults.index_path(args.index)
 
-    from hypserini.index.build import IndexOptions
     from hypserini.index.from_vectors import index_vectors
+    from hypserini.index.options import IndexOptions
 
     options = IndexOptions(
         vectors=args.vectors,
         m=args.m,
         ef_construction=args.ef_construction,
         threads=args.threads,
+        memory=args.memory,
         commit_seconds=args.commit_every,
         optimize=args.optimize,
     )

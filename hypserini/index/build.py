@@ -13,20 +13,19 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from hypserini.errors import CollectionError, IndexingError, ModelError
 from hypserini.formats.collection import Collection, Document
 from hypserini.index.consumed import Consumed
 from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model
+from hypserini.index.options import IndexOptions
 from hypserini.index.place import IndexPlace
-from hypserini.index.vector_formats import vector_format
+from hypserini.index.progress import BuildProgress
 from hypserini.index.writer import DuplicateDocid, IndexWriter
 from hypserini.jvm.threads import detached
 from hypserini.settings import EncodingSettings
@@ -40,32 +39,8 @@ logger = logging.getLogger(__name__)
 BATCHES_IN_A_CHUNK = 32
 """Batches that are sorted by length together: the more, the less padding, the more memory."""
 
-
-@dataclass(frozen=True, slots=True)
-class IndexOptions:
-    """How an index is built; what is recorded in it is compared when a build is resumed.
-
-    `fields` are joined to the text of a document (None: by the collection's format), `vectors` is
-    the name of one of `VECTOR_FORMATS`, `threads` add documents in Java, `commit_seconds` is what a
-    kill can cost, `optimize` merges all segments.
-
-    Raises:
-        ValueError: There is no such format.
-        IndexingError: The installed Lucene does not have the format.
-    """
-
-    fields: tuple[str, ...] | None = None
-    vectors: str = "hnsw"
-    m: int = 16
-    ef_construction: int = 100
-    max_length: int | None = None
-    batch_size: int = 64
-    threads: int = 1
-    commit_seconds: float = 60.0
-    optimize: bool = False
-
-    def __post_init__(self) -> None:
-        vector_format(self.vectors)  # before a model is loaded
+ENOUGH_TO_GUESS = 1000
+"""Documents read, by which the number of all may be guessed."""
 
 
 def build_index(
@@ -106,15 +81,7 @@ def build_index(
         source = Collection(collection, fields=options.fields)
         encoder = _document_encoder(model, settings, options, device, dtype)
         place.clear()
-        with IndexWriter(
-            place.building,
-            dimension=encoder.model.dim,
-            vectors=options.vectors,
-            m=options.m,
-            ef_construction=options.ef_construction,
-            append=resume,
-            threads=options.threads,
-        ) as writer:
+        with options.writer(place.building, encoder.model.dim, append=resume) as writer:
             fresh = _fresh_metadata(
                 encoder, options, collection_name or str(collection), place.target
             )
@@ -124,10 +91,9 @@ def build_index(
                     "to resume, or --overwrite to start again."
                 )
             metadata = resumed_metadata(writer, place.building, fresh) if resume else fresh
-            consumed = _fill(writer, source, encoder, metadata, options, progress)
-            if options.optimize:
-                logger.info("merging the segments into one")
-                writer.optimize()
+            with BuildProgress(metadata.consumed, shown=progress) as bar:
+                consumed = _fill(writer, source, encoder, metadata, options, bar)
+                options.merge(writer, bar)
             metadata.complete = True
             writer.commit({**metadata.to_user_data(), **consumed.to_user_data()})
         place.finish()
@@ -204,30 +170,30 @@ def _fill(
     encoder: DocumentEncoder,
     metadata: IndexMetadata,
     options: IndexOptions,
-    progress: bool,
+    bar: BuildProgress,
 ) -> Consumed:
     """Encode and write all documents after the first `metadata.consumed`.
 
     One chunk is written by a thread while the next is encoded.
     """
+    bar.phase("reading")
     consumed = Consumed(collection)
     documents = consumed.rest(metadata.consumed, writer.committed_metadata)
     pending: Future[None] | None = None
     truncated_before = metadata.truncated
     committed_at = time.monotonic()
     add = detached(writer.add)
-    with (
-        ThreadPoolExecutor(1, thread_name_prefix="hypserini-writer") as pool,
-        tqdm(
-            desc="indexing",
-            unit=" docs",
-            initial=metadata.consumed,
-            disable=not progress,
-            smoothing=0.1,
-        ) as bar,
-    ):
+    room_is_known = False
+    with ThreadPoolExecutor(1, thread_name_prefix="hypserini-writer") as pool:
         for chunk in _chunks(documents, options.batch_size * BATCHES_IN_A_CHUNK):
-            vectors = _encode(encoder, chunk)
+            expected = _expected_documents(collection, metadata.consumed + len(chunk))
+            if not room_is_known and expected and _is_enough(metadata.consumed, collection):
+                _check_disk(writer, collection, metadata, expected, options)
+                room_is_known = True
+            bar.expect(expected)
+            bar.phase("encoding")
+            vectors = _encode(encoder, chunk, bar)
+            bar.phase("writing")
             _settle(pending, collection)
             if pending and time.monotonic() - committed_at > options.commit_seconds:
                 _commit(writer, metadata, consumed, collection)
@@ -243,12 +209,32 @@ def _fill(
             metadata.consumed += len(chunk)
             metadata.empty += sum(not document.contents.strip() for document in chunk)
             metadata.truncated = truncated_before + encoder.truncated
-            bar.total = _expected_documents(collection, metadata.consumed)
-            bar.update(len(chunk))
         _settle(pending, collection)
-        bar.total = metadata.consumed
+        bar.expect(metadata.consumed)
     _commit(writer, metadata, consumed, collection)
     return consumed
+
+
+def _is_enough(read: int, collection: Collection) -> bool:
+    """Whether the size of the collection is known, or so much was read that it can be guessed."""
+    return read >= ENOUGH_TO_GUESS or collection.total_documents is not None
+
+
+def _check_disk(
+    writer: IndexWriter,
+    collection: Collection,
+    metadata: IndexMetadata,
+    expected: int,
+    options: IndexOptions,
+) -> None:
+    left = expected - metadata.consumed
+    options.check_disk(
+        writer.path,
+        left,
+        metadata.dimension,
+        int((collection.total_bytes or 0) * left / expected),
+        guessed=collection.total_documents is None,
+    )
 
 
 def _chunks(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
@@ -263,9 +249,9 @@ def _expected_documents(collection: Collection, consumed: int) -> int | None:
     return max(consumed, round(consumed * collection.total_bytes / collection.bytes_read))
 
 
-def _encode(encoder: DocumentEncoder, chunk: Sequence[Document]) -> np.ndarray:
+def _encode(encoder: DocumentEncoder, chunk: Sequence[Document], bar: BuildProgress) -> np.ndarray:
     try:
-        return encoder.encode([document.contents for document in chunk])
+        return encoder.encode([document.contents for document in chunk], bar.advance)
     except ModelError as error:
         position = getattr(error, "position", None)
         if position is None:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
-from hypserini.errors import CollectionError
+from hypserini.errors import CollectionError, IndexingError
 from hypserini.formats.collection import Collection, Document
 from hypserini.index.metadata import PREFIX
 
@@ -65,7 +65,7 @@ class Consumed:
             self.add([document])
             found += 1
         if KEY in user_data:
-            self._compare(found, count, json.loads(user_data[KEY]))
+            self._compare(found, count, _noted(user_data[KEY]))
         return documents
 
     def _compare(self, found: int, count: int, noted: dict[str, str | int | None]) -> None:
@@ -84,3 +84,17 @@ class Consumed:
             f"{self._collection.path} has changed since the build was begun ({what}{sizes}): give "
             "it as it was to resume, or --overwrite to start again."
         )
+
+
+def _noted(text: str) -> dict[str, str | int | None]:
+    """What `Consumed.to_user_data` wrote."""
+    try:
+        noted = json.loads(text)
+    except (ValueError, RecursionError):
+        noted = None
+    if not isinstance(noted, dict) or not {"digest", "last", "bytes"} <= noted.keys():
+        raise IndexingError(
+            "the unfinished build does not say what it was made of: give --overwrite to start"
+            " again."
+        )
+    return noted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -11,14 +10,14 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from tqdm import tqdm
-
 from hypserini.errors import CollectionError, IndexingError
 from hypserini.formats.vector_readers import VectorSource
 from hypserini.formats.vector_writers import Manifest
-from hypserini.index.build import IndexOptions, resumed_metadata
+from hypserini.index.build import resumed_metadata
 from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model
+from hypserini.index.options import IndexOptions
 from hypserini.index.place import IndexPlace
+from hypserini.index.progress import BuildProgress
 from hypserini.index.vector_progress import VectorProgress, left
 from hypserini.index.writer import DuplicateDocid, IndexWriter
 from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
@@ -88,15 +87,7 @@ def index_vectors(
         place.clear()
         with (
             _naming_sources(paths),
-            IndexWriter(
-                place.building,
-                dimension=dimension,
-                vectors=options.vectors,
-                m=options.m,
-                ef_construction=options.ef_construction,
-                append=resume,
-                threads=options.threads,
-            ) as writer,
+            options.writer(place.building, dimension, append=resume) as writer,
         ):
             if metadata:
                 metadata.similarity = writer.similarity
@@ -104,9 +95,13 @@ def index_vectors(
                 done = _resumed(writer, place.building, done)
                 if metadata:
                     metadata = resumed_metadata(writer, place.building, metadata)
-            _write(writer, sources, dimension, metadata, done, options.commit_seconds, progress)
-            if options.optimize:
-                writer.optimize()
+            total = _count(sources)
+            if total is not None:
+                left_over = total - done.documents
+                options.check_disk(place.building, left_over, dimension, guessed=False)
+            with BuildProgress(done.documents, total, shown=progress) as bar:
+                _write(writer, sources, dimension, metadata, done, options.commit_seconds, bar)
+                options.merge(writer, bar)
             if metadata:
                 metadata.complete = True
             writer.commit(_user_data(metadata, done))
@@ -136,7 +131,7 @@ def _resumed(writer: IndexWriter, building: Path, asked: VectorProgress) -> Vect
             f"the build in {building} was not begun with --vectors-from: give the same --collection"
             " to resume, or --overwrite to start again."
         )
-    found = VectorProgress(**json.loads(committed))
+    found = VectorProgress.from_user_data(committed, building)
     for name, flag in (("paths", "vectors-from"), ("vectors", "vectors"), ("model", "model")):
         before, now = getattr(found, name), getattr(asked, name)
         if before != now:
@@ -156,26 +151,34 @@ def _write(
     metadata: IndexMetadata | None,
     done: VectorProgress,
     commit_seconds: float,
-    progress: bool,
+    bar: BuildProgress,
 ) -> None:
     """Write what is not done yet."""
     committed_at = time.monotonic()
-    with tqdm(desc="indexing", unit=" docs", initial=done.documents, disable=not progress) as bar:
-        for block in left(writer.path, sources, done):
-            if block.vectors.shape[1] != dimension:
-                raise CollectionError(
-                    f"{block.place}: the vectors have {block.vectors.shape[1]} components, and"
-                    f" those before {dimension}."
-                )
-            writer.add(block.docids, block.vectors, block.contents, block.raws)
-            if metadata:
-                metadata.consumed += len(block.docids)
-            done.documents += len(block.docids)
-            done.last = block.docids[-1]
-            bar.update(len(block.docids))
-            if time.monotonic() - committed_at > commit_seconds:
-                writer.commit(_user_data(metadata, done))
-                committed_at = time.monotonic()
+    bar.phase("writing")
+    for block in left(writer.path, sources, done):
+        if block.vectors.shape[1] != dimension:
+            raise CollectionError(
+                f"{block.place}: the vectors have {block.vectors.shape[1]} components, and"
+                f" those before {dimension}."
+            )
+        writer.add(block.docids, block.vectors, block.contents, block.raws)
+        if metadata:
+            metadata.consumed += len(block.docids)
+        done.documents += len(block.docids)
+        done.last = block.docids[-1]
+        bar.advance(len(block.docids))
+        if time.monotonic() - committed_at > commit_seconds:
+            writer.commit(_user_data(metadata, done))
+            committed_at = time.monotonic()
+    writer.commit(_user_data(metadata, done))
+
+
+def _count(sources: Sequence[VectorSource]) -> int | None:
+    """The vectors in all, where the files say it of themselves."""
+    if any(source.manifest is None for source in sources):
+        return None
+    return sum(source.manifest.documents for source in sources if source.manifest)
 
 
 def _user_data(metadata: IndexMetadata | None, done: VectorProgress) -> dict[str, str]:

@@ -23,7 +23,7 @@ class VectorFormat:
 
     bits: int = 32
     has_graph: bool = True
-    buffer_mb: float = 256.0
+    buffer_mb: float = 1024.0
     line: int = 9
 
 

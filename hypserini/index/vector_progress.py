@@ -32,6 +32,26 @@ class VectorProgress:
     documents: int = 0
     last: str = ""
 
+    @classmethod
+    def from_user_data(cls, text: str, building: Path) -> VectorProgress:
+        """What `to_user_data` wrote.
+
+        Raises:
+            IndexingError: It is something else; names the build.
+        """
+        try:
+            found = cls(**json.loads(text))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _unreadable(building) from error
+        if not (
+            isinstance(found.paths, list)
+            and all(isinstance(path, str) for path in found.paths)
+            and isinstance(found.documents, int)
+            and isinstance(found.last, str)
+        ):
+            raise _unreadable(building)
+        return found
+
     def to_user_data(self) -> dict[str, str]:
         """The strings of a Lucene commit's user data."""
         return {VECTORS_FROM: json.dumps(asdict(self))}
@@ -70,6 +90,13 @@ def _compare(building: Path, block: VectorBlock, done: VectorProgress) -> None:
         same = False
     if not same:
         raise _changed(done)
+
+
+def _unreadable(building: Path) -> IndexingError:
+    return IndexingError(
+        f"the build in {building} does not say what it was made of: give --overwrite to start"
+        " again."
+    )
 
 
 def _changed(done: VectorProgress) -> CollectionError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,9 @@ from hypserini.errors import IndexingError
 from hypserini.index.vector_formats import vector_format
 
 MOST_THREADS = 1024
+
+POLL_MS = 500
+"""How often it is looked whether merges have ended."""
 
 LONGEST_DOCID = 32766
 """Bytes; Lucene's limit for a term."""
@@ -187,10 +190,30 @@ class IndexWriter:
         with self._errors(f"cannot commit to the index {self.path}"):
             self._java.commit(pairs)
 
-    def optimize(self) -> None:
-        """Merge all segments into one; durable after the next `commit` or `close`."""
+    def optimize(self, waiting: Callable[[int], object] | None = None) -> None:
+        """Merge all segments into one; durable after the next `commit` or `close`.
+
+        Args:
+            waiting: See `finish_merges`.
+        """
         with self._errors(f"cannot merge the segments of {self.path}"):
             self._java.optimize()
+        self.finish_merges(waiting)
+
+    def finish_merges(self, waiting: Callable[[int], object] | None = None) -> None:
+        """Wait for the merges of segments that run in the background.
+
+        Args:
+            waiting: Called every half second with the number of documents that are being merged.
+
+        Raises:
+            IndexingError: A merge failed, on a full disk say.
+        """
+        with self._errors(f"cannot merge the segments of {self.path}"):
+            while not self._java.awaitMerges(POLL_MS):
+                documents = int(self._java.mergingDocuments())
+                if waiting is not None:
+                    waiting(documents)
 
     def rollback(self) -> None:
         """Close, forgetting what was added since the last commit."""

@@ -14,13 +14,21 @@ from hypserini.jvm.border import (
     unpack_pairs,
     unpack_some,
 )
-from hypserini.jvm.starting import detach, find_jdk, java_class, lucene_version, start
+from hypserini.jvm.starting import (
+    detach,
+    find_jdk,
+    java_class,
+    limit_heap,
+    lucene_version,
+    start,
+)
 
 __all__ = [
     "LARGEST",
     "detach",
     "find_jdk",
     "java_class",
+    "limit_heap",
     "lucene_version",
     "pack",
     "pack_path",

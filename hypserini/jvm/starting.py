@@ -22,6 +22,8 @@ _lock = threading.Lock()
 _configured = False
 _ready = False
 _forked = False
+_heap: int | None = None
+"""Bytes that the heap may take; None: half of the machine's memory."""
 
 
 def _after_fork_in_child() -> None:
@@ -78,6 +80,21 @@ def _java_class(name: str) -> Any:
     from jnius import autoclass
 
     return autoclass(name, include_protected=False, include_private=False)
+
+
+def limit_heap(most: int) -> int:
+    """Start Java, where it does not run yet, with a heap of so many bytes at most.
+
+    HYPSERINI_JAVA_OPTIONS go before.
+
+    Returns:
+        The bytes that its heap may take; more than asked for, perhaps, where it ran before.
+    """
+    global _heap
+    _heap = most
+    runtime = java_class("java.lang.Runtime")
+    with _lock:
+        return int(runtime.getRuntime().maxMemory())
 
 
 def lucene_version() -> str:
@@ -155,7 +172,7 @@ def _options(kit: jdk.Jdk) -> list[str]:
     options = [
         # Merging the graphs of a big index takes a big heap. That is the limit; up to there, let
         # the collector work before it takes more memory.
-        "-XX:MaxRAMPercentage=50",
+        "-XX:MaxRAMPercentage=50" if _heap is None else f"-Xmx{_heap >> 20}m",
         "-XX:GCTimeRatio=4",
         # Ctrl-C and SIGTERM stay Python's affair: Java would end the process uncleaned.
         "-Xrs",

@@ -11,15 +11,18 @@ from conftest import make_documents, write_jsonl
 
 from hypserini.errors import CollectionError
 from hypserini.formats.collection import Collection
-from hypserini.index.build import IndexOptions, build_index
+from hypserini.index.build import build_index
 from hypserini.index.consumed import Consumed
 from hypserini.index.metadata import IndexMetadata
+from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.modeling import load_model
 from hypserini.modeling.dual_encoder import DualEncoder
 
 Documents = list[dict[str, str]]
-OPTIONS = IndexOptions(batch_size=1, commit_seconds=0)  # 32 documents a chunk, and a commit
+OPTIONS = IndexOptions(
+    threads=1, batch_size=1, commit_seconds=0
+)  # 32 documents a chunk, and a commit
 
 
 @pytest.fixture(scope="module")

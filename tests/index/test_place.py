@@ -53,7 +53,7 @@ def begun(tmp_path: Path, model: DualEncoder) -> tuple[Path, Path]:
 
 
 def build(source: Path, index: Path, model: DualEncoder, **how: object) -> None:
-    from hypserini.index.build import IndexOptions
+    from hypserini.index.options import IndexOptions
 
     options = IndexOptions(commit_seconds=float(str(how.pop("commit_seconds", 60))), batch_size=2)
     build_index(source, index, model, options, progress=False, **how)  # type: ignore[arg-type]

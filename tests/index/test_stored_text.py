@@ -10,7 +10,8 @@ import pytest
 
 from hypserini.errors import CollectionError, IndexingError
 from hypserini.formats.collection import Collection
-from hypserini.index.build import IndexOptions, build_index
+from hypserini.index.build import build_index
+from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.index.stored_text import StoredDocument, StoredTexts
 from hypserini.index.writer import IndexWriter

@@ -45,6 +45,7 @@ def indexes(tmp_path_factory, tiny_model: Path) -> dict[str, Path]:
     collection = write_jsonl(folder / "corpus.jsonl", documents)
     flags = ["--collection", collection, "--model", tiny_model, "--quiet", "--device", "cpu"]
     flags += ["--batch-size", DOCS // 2 // 32, "--commit-every", 0, "--max-length", 32]
+    flags += ["--threads", 1]
     deleted = [document["id"] for document in random.Random(1).sample(documents, DELETED)]
     for name in HERE:
         index = folder / name

@@ -11,7 +11,8 @@ import pytest
 
 from hypserini import LuceneHypencoderSearcher, jvm
 from hypserini.errors import HypseriniError, IndexingError
-from hypserini.index.build import IndexOptions, build_index
+from hypserini.index.build import build_index
+from hypserini.index.options import IndexOptions
 from hypserini.search.bm25 import Bm25, Bm25Options
 from hypserini.search.filters import Filter
 from hypserini.search.modes.first_stage import Bm25Stage

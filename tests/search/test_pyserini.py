@@ -42,7 +42,8 @@ def workload(request, tmp_path_factory, tiny_model, index, collection, topics_fi
     """Collection, topics and our index: CACM's, or the made ones where CACM is not there."""
     if not (SHARED / "cacm").is_dir():
         return collection, topics_file, index
-    from hypserini.index.build import IndexOptions, build_index
+    from hypserini.index.build import build_index
+    from hypserini.index.options import IndexOptions
 
     cacm = SHARED / "cacm"
     path = tmp_path_factory.mktemp("indexes") / "cacm-bm25"
@@ -95,7 +96,8 @@ for searcher, index in zip(searchers, sys.argv[1:]):
 def test_pyserinis_dense_searchers_open_our_index(
     tmp_path: Path, tiny_model: Path, collection: Path
 ) -> None:
-    from hypserini.index.build import IndexOptions, build_index
+    from hypserini.index.build import build_index
+    from hypserini.index.options import IndexOptions
 
     formats = ("hnsw", "flat", "hnsw-int8")
     for vectors in formats:

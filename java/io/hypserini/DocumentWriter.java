@@ -9,12 +9,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.apache.lucene.index.ConcurrentMergeScheduler;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.IndexWriterConfig;
 import org.apache.lucene.index.Term;
-import org.apache.lucene.index.TieredMergePolicy;
 import org.apache.lucene.index.VectorSimilarityFunction;
 import org.apache.lucene.search.similarities.BM25Similarity;
 import org.apache.lucene.store.FSDirectory;
@@ -44,6 +42,7 @@ public final class DocumentWriter implements Closeable {
   private final boolean isQuantized;
   private final boolean takesAngles;
   private final boolean termVectors;
+  private final Merges merges;
   private final DocumentFields[] fields; // null until the similarity is known
   private final Workers workers; // null where one thread adds
   private final IntervalDocids docids = new IntervalDocids();
@@ -74,6 +73,9 @@ public final class DocumentWriter implements Closeable {
     this.takesAngles = VectorFormats.takesAngles(format);
     this.replaces = !append;
     this.directory = FSDirectory.open(Path.of(Texts.single(path)));
+    this.workers = threads == 1 ? null : new Workers(threads, "hypserini-indexing");
+    this.merges = new Merges(threads);
+    this.fields = new DocumentFields[threads];
     IndexWriter opened = null;
     try {
       opened =
@@ -81,37 +83,32 @@ public final class DocumentWriter implements Closeable {
               directory, settings(append, format, m, efConstruction, bufferMegabytes));
       this.similarity = checked(fit(append, similarity));
     } catch (LockObtainFailedException e) {
-      directory.close();
+      release();
       throw new Refused("another process is writing to the index: wait until it has ended.");
     } catch (Exception e) {
       if (opened != null) {
         opened.rollback();
       }
-      directory.close();
+      release();
       throw e;
     }
     this.writer = opened;
     this.rows = (int) Math.max(1, Math.min(MOST_ROWS, BLOCK_BYTES / (4L * dimension)));
     this.vectors = new SharedBuffer(4L * rows * dimension);
     this.termVectors = termVectors;
-    this.fields = new DocumentFields[threads];
-    this.workers = threads == 1 ? null : new Workers(threads, "hypserini-indexing");
   }
 
-  private static IndexWriterConfig settings(
+  private IndexWriterConfig settings(
       boolean append, String format, int m, int efConstruction, double bufferMegabytes) {
     IndexWriterConfig config = new IndexWriterConfig(DefaultEnglishAnalyzer.newDefaultInstance());
     config.setSimilarity(new BM25Similarity());
-    config.setCodec(new VectorCodec(VectorFormats.of(format, m, efConstruction)));
+    config.setCodec(new VectorCodec(merges.format(format, m, efConstruction)));
     config.setOpenMode(
         append ? IndexWriterConfig.OpenMode.CREATE_OR_APPEND : IndexWriterConfig.OpenMode.CREATE);
-    double heapMegabytes = Runtime.getRuntime().maxMemory() / (double) (1 << 20);
-    config.setRAMBufferSizeMB(Math.min(bufferMegabytes, heapMegabytes / 3));
+    double heap = Runtime.getRuntime().maxMemory();
+    config.setRAMBufferSizeMB(Math.min(bufferMegabytes, heap / 3 / (1 << 20)));
     config.setUseCompoundFile(false);
-    config.setMergeScheduler(new ConcurrentMergeScheduler());
-    TieredMergePolicy merges = new TieredMergePolicy();
-    merges.setNoCFSRatio(0);
-    config.setMergePolicy(merges);
+    merges.configure(config, m, dimension);
     return config;
   }
 
@@ -234,8 +231,30 @@ public final class DocumentWriter implements Closeable {
     FloatBuffer shared = vectors.floats();
     for (int i = from; i < to; i++) {
       shared.get(i * dimension, document.values());
-      writer.addDocument(document.of(i, ids, contents, raws));
+      try {
+        writer.addDocument(document.of(i, ids, contents, raws));
+      } catch (IllegalStateException e) {
+        throw first(e);
+      }
     }
+  }
+
+  /**
+   * What ended the writer for good, perhaps while it merged (a full disk, say), where a call failed
+   * because of that alone: Lucene's message then names no reason.
+   */
+  private IOException first(IllegalStateException consequence) {
+    Throwable cause = writer.getTragicException();
+    while (cause != null && cause.getCause() != null) {
+      cause = cause.getCause();
+    }
+    if (cause instanceof Error error) {
+      throw error;
+    }
+    if (cause instanceof IOException reason) {
+      return reason;
+    }
+    throw consequence;
   }
 
   /** Deletes the documents of these ids, committed or not; ids that do not exist are ignored. */
@@ -252,6 +271,14 @@ public final class DocumentWriter implements Closeable {
 
   /** Makes everything added durable, with {@code metadata} (name, value, name, value, ...). */
   public void commit(byte[] metadata) throws IOException {
+    try {
+      commitAll(metadata);
+    } catch (IllegalStateException e) {
+      throw first(e);
+    }
+  }
+
+  private void commitAll(byte[] metadata) throws IOException {
     if (failed) {
       throw new Refused(
           "an earlier block or commit failed, so there is nothing sound to commit: roll back to the last"
@@ -299,9 +326,30 @@ public final class DocumentWriter implements Closeable {
     return writer.getDocStats().numDocs;
   }
 
-  /** Merges all segments into one. Durable after the next {@link #commit} or {@link #close}. */
+  /**
+   * Begins to merge all segments into one; {@link #awaitMerges} tells when that is done. Durable
+   * after the next {@link #commit} or {@link #close}.
+   */
   public void optimize() throws IOException {
-    writer.forceMerge(1);
+    try {
+      writer.forceMerge(1, false);
+    } catch (IllegalStateException e) {
+      throw first(e);
+    }
+  }
+
+  /** Waits for merges that are under way, at most so long; whether all have ended. */
+  public boolean awaitMerges(long milliseconds) throws IOException {
+    boolean ended = merges.await(writer, milliseconds);
+    if (writer.getTragicException() != null) {
+      throw first(new IllegalStateException("a merge failed"));
+    }
+    return ended;
+  }
+
+  /** Documents in the segments that are being merged. */
+  public int mergingDocuments() {
+    return Merges.documents(writer);
   }
 
   /** Forgets what was added since the last commit, and closes. */
@@ -334,6 +382,7 @@ public final class DocumentWriter implements Closeable {
     if (workers != null) {
       workers.close();
     }
+    merges.close();
     directory.close();
   }
 }

@@ -1,5 +1,6 @@
 package io.hypserini;
 
+import java.util.concurrent.ExecutorService;
 import org.apache.lucene.codecs.KnnVectorsFormat;
 import org.apache.lucene.codecs.lucene99.Lucene99HnswVectorsFormat;
 import org.apache.lucene.codecs.perfield.PerFieldKnnVectorsFormat;
@@ -34,14 +35,18 @@ final class VectorFormats {
     return !name.equals("flat") && !name.equals("hnsw");
   }
 
-  /** @param m and efConstruction are of the graph, and of no matter to the flat format */
-  static KnnVectorsFormat of(String name, int m, int efConstruction) {
+  /**
+   * @param m and efConstruction are of the graph, and of no matter to the flat format
+   * @param workers that merge a graph, together, on the threads of {@code executor}; null for one
+   */
+  static KnnVectorsFormat of(
+      String name, int m, int efConstruction, int workers, ExecutorService executor) {
     return switch (name) {
       case "flat" -> KnnVectorsFormat.forName(LuceneLine.FLAT_FORMAT);
-      case "hnsw" -> new Lucene99HnswVectorsFormat(m, efConstruction);
-      case "hnsw-int8" -> LuceneLine.quantized(7, m, efConstruction);
-      case "hnsw-int4" -> LuceneLine.quantized(4, m, efConstruction);
-      case "hnsw-bbq" -> LuceneLine.quantized(1, m, efConstruction);
+      case "hnsw" -> new Lucene99HnswVectorsFormat(m, efConstruction, workers, executor);
+      case "hnsw-int8" -> LuceneLine.quantized(7, m, efConstruction, workers, executor);
+      case "hnsw-int4" -> LuceneLine.quantized(4, m, efConstruction, workers, executor);
+      case "hnsw-bbq" -> LuceneLine.quantized(1, m, efConstruction, workers, executor);
       default -> throw new IllegalArgumentException(name);
     };
   }

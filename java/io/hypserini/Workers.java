@@ -68,6 +68,11 @@ final class Workers implements Closeable {
     }
   }
 
+  /** The threads themselves, for tasks that wait for no others. */
+  ExecutorService executor() {
+    return threads;
+  }
+
   @Override
   public void close() {
     threads.shutdown();

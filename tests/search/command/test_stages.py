@@ -16,7 +16,8 @@ from rankings import scores_like
 
 from hypserini.formats.runs import read_run, write_run
 from hypserini.formats.topics import load_topics
-from hypserini.index.build import IndexOptions, build_index
+from hypserini.index.build import build_index
+from hypserini.index.options import IndexOptions
 from hypserini.index.writer import IndexWriter
 from hypserini.search.__main__ import main
 from hypserini.search.bm25 import Bm25, Bm25Options

@@ -15,7 +15,8 @@ from rankings import assert_same_ranking, pairs, scores_like
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import QueryEncoder
 from hypserini.errors import IndexingError
-from hypserini.index.build import IndexOptions, build_index
+from hypserini.index.build import build_index
+from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
 from hypserini.search.bm25 import Bm25

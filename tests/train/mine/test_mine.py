@@ -13,7 +13,8 @@ import pytest
 from conftest import WORDS, make_documents, write_jsonl
 from rankings import scores_like
 
-from hypserini.index.build import IndexOptions, build_index
+from hypserini.index.build import build_index
+from hypserini.index.options import IndexOptions
 from hypserini.search.bm25 import Bm25
 from hypserini.search.searcher import LuceneHypencoderSearcher
 from hypserini.train.mine.__main__ import main

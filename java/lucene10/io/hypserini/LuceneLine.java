@@ -1,6 +1,7 @@
 package io.hypserini;
 
 import java.io.IOException;
+import java.util.concurrent.ExecutorService;
 import org.apache.lucene.codecs.KnnVectorsFormat;
 import org.apache.lucene.codecs.KnnVectorsReader;
 import org.apache.lucene.codecs.hnsw.HnswGraphProvider;
@@ -29,7 +30,8 @@ final class LuceneLine {
   private LuceneLine() {}
 
   /** A graph over vectors that are also kept with so many bits a component. */
-  static KnnVectorsFormat quantized(int bits, int m, int efConstruction) {
+  static KnnVectorsFormat quantized(
+      int bits, int m, int efConstruction, int workers, ExecutorService executor) {
     ScalarEncoding encoding =
         switch (bits) {
           case 7 -> ScalarEncoding.SEVEN_BIT;
@@ -37,7 +39,8 @@ final class LuceneLine {
           case 1 -> ScalarEncoding.SINGLE_BIT_QUERY_NIBBLE;
           default -> throw new IllegalArgumentException(bits + " bits");
         };
-    return new Lucene104HnswScalarQuantizedVectorsFormat(encoding, m, efConstruction);
+    return new Lucene104HnswScalarQuantizedVectorsFormat(
+        encoding, m, efConstruction, workers, executor);
   }
 
   /** The array is shared and overwritten by the next call: copy it at once. */
@@ -67,7 +70,8 @@ final class LuceneLine {
   static ScoreDoc[] nearest(
       LeafReader reader, float[] vector, int k, Bits accepted, int acceptedCount)
       throws IOException {
-    TopKnnCollector collector = new TopKnnCollector(k, Integer.MAX_VALUE, KnnSearchStrategy.Hnsw.DEFAULT);
+    TopKnnCollector collector =
+        new TopKnnCollector(k, Integer.MAX_VALUE, KnnSearchStrategy.Hnsw.DEFAULT);
     AcceptDocs documents =
         new AcceptDocs() {
           @Override

@@ -1,6 +1,7 @@
 package io.hypserini;
 
 import java.io.IOException;
+import java.util.concurrent.ExecutorService;
 import org.apache.lucene.codecs.HnswGraphProvider;
 import org.apache.lucene.codecs.KnnVectorsFormat;
 import org.apache.lucene.codecs.KnnVectorsReader;
@@ -28,11 +29,13 @@ final class LuceneLine {
   private LuceneLine() {}
 
   /** A graph over vectors that are also kept with so many bits a component. */
-  static KnnVectorsFormat quantized(int bits, int m, int efConstruction) {
+  static KnnVectorsFormat quantized(
+      int bits, int m, int efConstruction, int workers, ExecutorService executor) {
     if (bits != 7) {
       throw new Refused("this Lucene quantises vectors to 7 bits, not to " + bits + ".");
     }
-    return new Lucene99HnswScalarQuantizedVectorsFormat(m, efConstruction, 1, null, null);
+    return new Lucene99HnswScalarQuantizedVectorsFormat(
+        m, efConstruction, workers, null, executor);
   }
 
   /** The array is shared and overwritten by the next call: copy it at once. */

@@ -1,0 +1,68 @@
+"""How an index is built, and what a build of it takes and waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypserini.index.progress import BuildProgress
+from hypserini.index.resources import all_cores, check_disk, index_bytes, limit_memory
+from hypserini.index.vector_formats import vector_format
+from hypserini.index.writer import IndexWriter
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How an index is built; what is recorded in it is compared when a build is resumed.
+
+    `fields` are joined to the text of a document (None: by the collection's format), `vectors` is
+    the name of one of `VECTOR_FORMATS`, `threads` add documents and merge graphs in Java (None: all
+    cores), `memory` is what the build may take, in bytes (None: Java half of the machine's),
+    `commit_seconds` is what a kill can cost, `optimize` merges all segments.
+
+    Raises:
+        ValueError: There is no such format.
+        IndexingError: The installed Lucene does not have the format.
+    """
+
+    fields: tuple[str, ...] | None = None
+    vectors: str = "hnsw"
+    m: int = 16
+    ef_construction: int = 100
+    max_length: int | None = None
+    batch_size: int = 64
+    threads: int | None = None
+    memory: int | None = None
+    commit_seconds: float = 60.0
+    optimize: bool = False
+
+    def __post_init__(self) -> None:
+        vector_format(self.vectors)  # before a model is loaded
+
+    def writer(self, folder: Path, dimension: int, *, append: bool) -> IndexWriter:
+        """The writer of an index in a folder, as these options say."""
+        return IndexWriter(
+            folder,
+            dimension=dimension,
+            vectors=self.vectors,
+            m=self.m,
+            ef_construction=self.ef_construction,
+            append=append,
+            threads=self.threads or all_cores(),
+            ram_buffer_mb=limit_memory(self.memory),
+        )
+
+    def merge(self, writer: IndexWriter, bar: BuildProgress) -> None:
+        """Wait for the merges that run, or with `optimize` merge all segments into one."""
+        bar.phase("merging")
+        if self.optimize:
+            writer.optimize(bar.merging)
+        else:
+            writer.finish_merges(bar.merging)
+
+    def check_disk(
+        self, folder: Path, documents: int, dimension: int, text_bytes: int = 0, *, guessed: bool
+    ) -> None:
+        """Refuse a build that the disk cannot hold; see `resources.check_disk`."""
+        needed = index_bytes(documents, dimension, self.vectors, self.m, text_bytes)
+        check_disk(folder, needed, merged=self.optimize, is_estimate=guessed)

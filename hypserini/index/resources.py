@@ -1,0 +1,110 @@
+"""What a build may take of the machine: threads, memory and disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from hypserini import jvm
+from hypserini.errors import IndexingError
+from hypserini.index.vector_formats import vector_format
+
+logger = logging.getLogger(__name__)
+
+JAVAS_SHARE = 0.6
+"""Of a build's memory, what Java's heap may take; the rest is the model's and Lucene's files'."""
+
+LEAST_MEMORY = 512 << 20
+"""Below this, Java has no room to add documents of any size."""
+
+DOCUMENT_BYTES = 100
+"""On the disk, for the docid and what Lucene notes of a document."""
+
+NEIGHBOUR_BYTES = 2.5
+"""On the disk, of a neighbour in the graph, of which a document has up to 2 m."""
+
+
+def all_cores() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def limit_memory(total: int | None) -> float | None:
+    """Keep Java, where it does not run yet, to its share of the memory of a build.
+
+    Merges keep to what the heap has room for, too (`Merges.java`).
+
+    Args:
+        total: Bytes for all of a build, or None: Java takes half of the machine's at most.
+
+    Returns:
+        Megabytes for Lucene to gather before it writes a segment; None: what the format's are.
+
+    Raises:
+        IndexingError: That is too little.
+    """
+    if total is None:
+        return None
+    if total < LEAST_MEMORY:
+        raise IndexingError(
+            f"{total >> 20} MiB of memory are too little to build an index in: give at least"
+            f" {LEAST_MEMORY >> 20} MiB."
+        )
+    heap = int(total * JAVAS_SHARE)
+    has = jvm.limit_heap(heap)
+    if has > total:
+        logger.warning(
+            "Java runs already and may take %s MiB: the %s MiB bound what is gathered alone",
+            has >> 20,
+            total >> 20,
+        )
+    return heap / 3 / (1 << 20)
+
+
+def index_bytes(documents: int, dimension: int, vectors: str, m: int, text_bytes: int = 0) -> int:
+    """About the size of an index on the disk.
+
+    Args:
+        documents: How many there are.
+        dimension: Of their vectors.
+        vectors: The name of their format.
+        m: Neighbours of a node, where there is a graph.
+        text_bytes: Of their texts, which Lucene keeps compressed and indexes.
+    """
+    format = vector_format(vectors)
+    bits = 32 + (format.bits if format.bits < 32 else 0)
+    graph = 2 * m * NEIGHBOUR_BYTES if format.has_graph else 0
+    return int(documents * (dimension * bits / 8 + graph + DOCUMENT_BYTES) + text_bytes)
+
+
+def check_disk(folder: Path, needed: int, *, merged: bool, is_estimate: bool) -> None:
+    """Refuse a build that the disk cannot hold, before it begins.
+
+    Args:
+        folder: Where the index grows.
+        needed: Bytes of the index, of which nothing is there yet.
+        merged: All of it will be written twice, before the first copy goes.
+        is_estimate: The size is a guess from a part of the collection: warn only.
+
+    Raises:
+        IndexingError: There is not as much free.
+    """
+    needed *= 2 if merged else 1
+    free = shutil.disk_usage(folder).free
+    if needed <= free:
+        return
+    said = (
+        f"the index will take about {_gib(needed)} while it is built, and {folder} has"
+        f" {_gib(free)} free"
+    )
+    if not is_estimate:
+        raise IndexingError(f"{said}: make room, or choose another --index.")
+    logger.warning("%s; if the disk fills, make room and go on with --resume", said)
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):,.1f} GiB"
