@@ -145,6 +145,22 @@ class Index:
             return _rows(self.java.someVectors(SOME).tostring(), self.dimension)
 
     @cached_property
+    def mean_length(self) -> float:
+        """The mean length of a few vectors from all over the index."""
+        some = self.some_vectors
+        return float(np.linalg.norm(some, axis=1).mean()) if len(some) else 0.0
+
+    @cached_property
+    def is_quantized(self) -> bool:
+        """Whether all segments have a copy of the vectors of a few bits a component."""
+        return bool(self.java.isQuantized())
+
+    @cached_property
+    def suits_format_search(self) -> bool:
+        """Whether Lucene's own search is a good one for what the similarity ranks by."""
+        return bool(self.java.suitsFormatSearch())
+
+    @cached_property
     def equally_long(self) -> bool:
         """Whether vectors differ so little in length that angles and distances rank alike."""
         lengths = np.linalg.norm(self.some_vectors, axis=1)

@@ -52,7 +52,8 @@ class IndexWriter:
         threads: Documents added in parallel; above 1, their order in the index is not kept.
         similarity: `cosine`, `l2` or `inner_product`: what makes neighbours in the graph, and the
             score of Pyserini's own dense searchers. By default the existing index's, else what
-            suits the first vectors: `l2` if they are all about equally long, else `cosine`.
+            suits the first vectors: `l2` if they are all about equally long, else `cosine`, or for
+            `hnsw-bbq` `inner_product`, since its graphs by angle do not hold together.
         ram_buffer_mb: Megabytes gathered before a segment is written; see `VectorFormat`.
         term_vectors: Store term vectors of the text, for relevance feedback.
 

@@ -29,6 +29,7 @@ DOCS, DELETED, K = 1600, 200, 10
 MODES = {
     "exhaustive": None,
     "tangent": TangentOptions(fetch=256, ef=600, rounds=5),
+    "tangent, raw floats": TangentOptions(fetch=256, ef=600, rounds=5, steering="floats"),
     "graph": GraphOptions(num_entry_points=300, ncandidates=40),
     "rerank": None,
 }
@@ -80,7 +81,7 @@ def test_hits_are_those_of_the_raw_graph(indexes, topics, name: str, mode: str, 
                 found[one] = searcher.batch_rerank(queries, qids, exact, k=K)
             else:
                 how["options"] = MODES[mode]
-                found[one] = searcher.batch_search(queries, qids, mode=mode, **how)
+                found[one] = searcher.batch_search(queries, qids, mode=mode.split(",")[0], **how)
     for qid in qids:
         assert_same_ranking(found[name][qid], found["hnsw"][qid])
         assert len(found[name][qid]) == K
@@ -102,7 +103,10 @@ def test_fusion_passages_and_first_stages_give_the_same_run(
             assert_same_ranking(runs[0][qid], hits)
 
 
-@pytest.mark.parametrize("name", [name for name in HERE if name.startswith("hnsw-")])
+QUANTISED_BY_ANGLE = [name for name in HERE if name in ("hnsw-int8", "hnsw-int4")]
+
+
+@pytest.mark.parametrize("name", QUANTISED_BY_ANGLE)
 def test_a_vector_without_an_angle_is_refused_before_it_is_quantised(tmp_path: Path, name: str):
     rows = np.ones((3, 8), np.float32)
     rows[1] = 0
@@ -115,6 +119,18 @@ def test_a_vector_without_an_angle_is_refused_before_it_is_quantised(tmp_path: P
         writer.commit({})
     with Index(tmp_path / "cosine") as index:
         assert sorted(index.docids()) == ["a", "c"]
+
+
+@pytest.mark.skipif(LINE == 9, reason="this Lucene has no format of 1 bit")
+def test_graphs_of_one_bit_are_not_built_by_angles(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((400, 64), np.float32)
+    rows *= np.linspace(0.2, 2, 400, dtype=np.float32)[:, None]
+    how = {"dimension": 64, "vectors": "hnsw-bbq"}
+    with pytest.raises(IndexingError, match=r"no sound graph .* choose l2, inner_product"):
+        IndexWriter(tmp_path / "refused", similarity="cosine", **how)
+    with IndexWriter(tmp_path / "index", **how) as writer:
+        writer.add([str(i) for i in range(400)], rows)
+        assert writer.similarity == "inner_product"
 
 
 @pytest.mark.skipif(LINE > 9, reason="this Lucene has all formats")

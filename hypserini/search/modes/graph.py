@@ -14,6 +14,7 @@ from hypserini.index.reader import Index
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.modes.steering import steer
 from hypserini.search.modes.tangent import FirstTangent, first_points, first_tangent
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hits
@@ -145,9 +146,11 @@ class GraphWalk(Candidates):
         query, within = jvm.pack([text]), java_of(filter)
         self._java.enterText(query, count, within)
 
-    def enter_nearest(self, count: int, ef: int, by_angle: bool = False) -> None:
+    def enter_nearest(
+        self, count: int, ef: int, by_angle: bool = False, by_format: bool = False
+    ) -> None:
         """Enter at the `count` documents nearest to `direction`."""
-        self._java.enterNearest(count, ef, by_angle)
+        self._java.enterNearest(count, ef, by_angle, by_format)
 
 
 def search_by_graph(
@@ -178,7 +181,7 @@ def search_by_graph(
         first = first_tangent(index, q_net, points) if options.entry == "tangent" else None
         left = replace(options, max_scored=budget - (first.evaluations if first else 0))
         with GraphWalk(index, k, _block(options), left, filter, position) as walk:
-            _enter(walk, batch, left, first, filter, position)
+            _enter(walk, index, batch, left, first, filter, position)
             cost = drive(walk, scorer.only(q_net))
             hits = Hits.of(walk.hits(0), cost)
         if first:
@@ -198,6 +201,7 @@ def _block(options: GraphOptions) -> int:
 
 def _enter(
     walk: GraphWalk,
+    index: Index,
     batch: QueryBatch,
     options: GraphOptions,
     first: FirstTangent | None,
@@ -207,8 +211,9 @@ def _enter(
     """Choose the entry points of one query."""
     count = min(options.num_entry_points or 1, options.max_scored or 1, jvm.LARGEST)
     if first is not None:
-        walk.direction[:] = first.direction
-        walk.enter_nearest(count, 600, first.by_angle)
+        steering = steer(index, first.by_angle)
+        walk.direction[:] = steering.aim(first.direction)
+        walk.enter_nearest(count, 600, steering.by_angle, steering.by_format)
     elif options.entry == "random":
         walk.enter_random(count, options.seed)
     elif options.entry == "layer":

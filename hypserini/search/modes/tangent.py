@@ -18,6 +18,7 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -30,6 +31,7 @@ from hypserini.search.candidates import Candidates
 from hypserini.search.costs import spread
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.modes.steering import steer
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hits
 from hypserini.search.resident.candidates import ResidentNearest
@@ -70,19 +72,20 @@ class Nearest(Candidates):
         self.direction = self._tensor(self._java.direction(), (index.dimension,))
         self._best = self._tensor(self._java.best(), (few, index.dimension))
 
-    def fetch(self, count: int, ef: int, by_angle: bool = False) -> int:
+    def fetch(self, count: int, ef: int, by_angle: bool = False, by_format: bool = False) -> int:
         """Hand out the up to `count` unseen documents with the largest inner products.
 
         Args:
             count: How many, at most a block.
             ef: Documents that the vector search keeps while it looks for them.
             by_angle: Rank by the cosine with the direction.
+            by_format: By Lucene's own search, that is, by the field's similarity.
 
         Returns:
             How many there are; 0 when every document was handed out.
         """
         kept = min(ef, jvm.LARGEST)
-        self._java.fetch(count, kept, by_angle)
+        self._java.fetch(count, kept, by_angle, by_format)
         return self.next()
 
     def entered(self) -> int:
@@ -101,12 +104,14 @@ class TangentOptions:
     Attributes:
         fetch: Documents scored a round.
         rounds: Rounds at most.
-        ef: Documents kept by the vector search of the first round, from which the next rounds go
-            on: more find what is nearest more surely. By default as many as all rounds fetch.
+        ef: Documents kept by the vector search of the first round: more find what is nearest more
+            surely. By default as many as all rounds fetch.
         max_scored: Documents scored a query, at most. As many as there are: exhaustive search.
         stable: The share of the best k that a round may still change to be the last; below 0, none
             is the last before all rounds are done.
         few: The next gradients are taken at so many best documents.
+        steering: Search for them by the `format`, or by raw `floats`; by default what suits the
+            index better.
     """
 
     fetch: int | None = None
@@ -115,8 +120,11 @@ class TangentOptions:
     max_scored: int | None = None
     stable: float = 0.0
     few: int | None = None
+    steering: Literal["format", "floats"] | str | None = None
 
     def __post_init__(self) -> None:
+        if self.steering not in (None, "format", "floats"):
+            raise ValueError(f"steering is {self.steering!r} and must be 'format' or 'floats'")
         check_range(1, fetch=self.fetch, rounds=self.rounds, ef=self.ef)
         check_range(1, max_scored=self.max_scored, few=self.few)
         check_range(-1, 1, stable=self.stable)
@@ -135,6 +143,7 @@ class TangentOptions:
             max_scored=self.max_scored or SOME + fetch * rounds,
             stable=int(self.stable * k),
             few=self.few or min(max(k, 16), 64),
+            steering=self.steering,
         )
 
 
@@ -155,6 +164,7 @@ class Plan:
     max_scored: int
     stable: int
     few: int
+    steering: str | None
 
     def within(self, documents: int) -> Plan:
         """The same, without looking for more than there is in an index of so many documents."""
@@ -217,9 +227,8 @@ def _search(
     cost.evaluations += first.evaluations
     cost.score_ms += first.milliseconds
     direction = first.direction
-    # All vectors equally long: by angle, by L2 and by inner product, the same are nearest.
-    fits = index.equally_long or (index.similarity == "cosine" and first.by_angle)
-    ef = plan.ef if fits else plan.wide_ef
+    steering = steer(index, first.by_angle, plan.steering)
+    ef = plan.ef if steering.fits else plan.wide_ef
     nearest: Nearest | ResidentNearest
     if scorer.field is None:
         nearest = Nearest(index, max(k, plan.few), block, filter, position, plan.few)
@@ -227,10 +236,11 @@ def _search(
         nearest = ResidentNearest(scorer.field, k, block, filter, position, plan.few)
     with nearest:
         for _ in range(plan.rounds):
-            nearest.direction[:] = direction
+            nearest.direction[:] = steering.aim(direction)
             count = min(plan.fetch, plan.max_scored - cost.evaluations)
-            # The first search is wide; the next ones rank what it met anew and go on from there.
-            n = nearest.fetch(count, count if cost.rounds else ef, first.by_angle)
+            # The first search is wide; the next ones look around what is best now.
+            width = count if cost.rounds else ef
+            n = nearest.fetch(count, width, steering.by_angle, steering.by_format)
             if not n:
                 break
             cost.score_ms += score_block(nearest, scorer, n)

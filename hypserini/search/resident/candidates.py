@@ -245,8 +245,8 @@ class ResidentNearest(ResidentCandidates):
         self._seen = torch.empty(0, dtype=torch.long)
         self.direction = torch.zeros(field.index.dimension)
 
-    def fetch(self, count: int, ef: int, by_angle: bool = False) -> int:
-        """As of `Nearest`; `ef` is of no matter, for all products are computed."""
+    def fetch(self, count: int, ef: int, by_angle: bool = False, by_format: bool = False) -> int:
+        """As of `Nearest`; `ef` and the format are of no matter, for all products are computed."""
         most = min(count, self._block) + len(self._seen)
         best = BestRows(1, most, self.field.device)
         for part in self.field.parts:

@@ -135,11 +135,6 @@ public final class Adaptive extends Candidates {
     for (int next; (next = graph.nextNeighbor()) != DocIdSetIterator.NO_MORE_DOCS; ) {
       push(segment.ordinalBase + next);
     }
-    for (int link = segment.back.first(node);
-        link != BackLinks.NONE;
-        link = segment.back.next(link)) {
-      push(segment.ordinalBase + segment.back.target(link));
-    }
   }
 
   private void push(int number) {

@@ -40,6 +40,7 @@ public final class DocumentWriter implements Closeable {
   private final int rows;
   private final SharedBuffer vectors;
   private final boolean isQuantized;
+  private final boolean takesAngles;
   private final boolean termVectors;
   private final Merges merges;
   private final DocumentFields[] fields; // null until the similarity is known
@@ -69,6 +70,7 @@ public final class DocumentWriter implements Closeable {
       throws IOException {
     this.dimension = dimension;
     this.isQuantized = VectorFormats.isQuantized(format);
+    this.takesAngles = VectorFormats.takesAngles(format);
     this.replaces = !append;
     this.directory = FSDirectory.open(Path.of(Texts.single(path)));
     this.workers = threads == 1 ? null : new Workers(threads, "hypserini-indexing");
@@ -79,7 +81,7 @@ public final class DocumentWriter implements Closeable {
       opened =
           new IndexWriter(
               directory, settings(append, format, m, efConstruction, bufferMegabytes));
-      this.similarity = fit(append, similarity);
+      this.similarity = checked(fit(append, similarity));
     } catch (LockObtainFailedException e) {
       release();
       throw new Refused("another process is writing to the index: wait until it has ended.");
@@ -122,6 +124,15 @@ public final class DocumentWriter implements Closeable {
       }
     }
     return wanted == null ? null : Fields.similarity(wanted);
+  }
+
+  private VectorSimilarityFunction checked(VectorSimilarityFunction similarity) {
+    if (similarity == VectorSimilarityFunction.COSINE && !takesAngles) {
+      throw new Refused(
+          "Lucene builds no sound graph of 1 bit by the similarity cosine: choose l2,"
+              + " inner_product, or another format of vectors.");
+    }
+    return similarity;
   }
 
   /** How many rows the shared vectors hold. */
@@ -170,6 +181,9 @@ public final class DocumentWriter implements Closeable {
   private void makeFields(int count) {
     if (similarity == null) {
       similarity = Lengths.suit(vectors.floats(), count, dimension);
+      if (similarity == VectorSimilarityFunction.COSINE && !takesAngles) {
+        similarity = VectorSimilarityFunction.MAXIMUM_INNER_PRODUCT;
+      }
     }
     for (int i = 0; i < fields.length && fields[i] == null; i++) {
       fields[i] = new DocumentFields(dimension, similarity, termVectors);

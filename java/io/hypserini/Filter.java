@@ -6,7 +6,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.IntStream;
-import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.queryparser.classic.ParseException;
 import org.apache.lucene.queryparser.classic.QueryParser;
@@ -31,14 +30,17 @@ public final class Filter {
   private static final int CLAUSES = 1024; // of a query, as Lucene allows them from the start
 
   private final FixedBitSet[] bits; // by segment, over its documents; none of them deleted
-  private final int count;
+  private final int[] vectors; // by segment, how many of them have one
   private final Query query; // that matches the same documents
 
   private Filter(FixedBitSet[] bits, List<LeafReaderContext> leaves, Query query)
       throws IOException {
     this.bits = bits;
     this.query = query;
-    this.count = countVectors(leaves);
+    this.vectors = new int[bits.length];
+    for (LeafReaderContext leaf : leaves) {
+      vectors[leaf.ord] = Vectors.in(leaf.reader(), bits[leaf.ord]);
+    }
   }
 
   /** Documents that match a query in Lucene's syntax over the text fields, of any length. */
@@ -98,6 +100,12 @@ public final class Filter {
     return filter == null ? leaf.reader().getLiveDocs() : filter.bits[leaf.ord];
   }
 
+  /** How many vectors of a segment a search may return. */
+  static int acceptedVectors(Index index, LeafReaderContext leaf, Filter filter)
+      throws IOException {
+    return filter == null ? index.liveVectors(leaf) : filter.vectors[leaf.ord];
+  }
+
   /** The documents of a query that this filter lets through, with the scores of the query. */
   Query within(Query searched) {
     return new BooleanQuery.Builder()
@@ -108,7 +116,7 @@ public final class Filter {
 
   /** How many documents with a vector it lets through. */
   public int count() {
-    return count;
+    return Arrays.stream(vectors).sum();
   }
 
   /** How many documents it lets through, with a vector or without. */
@@ -120,16 +128,5 @@ public final class Filter {
     return index.reader().leaves().stream()
         .map(leaf -> new FixedBitSet(Math.max(1, leaf.reader().maxDoc())))
         .toArray(FixedBitSet[]::new);
-  }
-
-  private int countVectors(List<LeafReaderContext> leaves) throws IOException {
-    int total = 0;
-    for (LeafReaderContext leaf : leaves) {
-      FloatVectorValues values = leaf.reader().getFloatVectorValues(Fields.VECTOR);
-      for (int i = 0, size = values == null ? 0 : values.size(); i < size; i++) {
-        total += bits[leaf.ord].get(LuceneLine.ordToDoc(values, i)) ? 1 : 0;
-      }
-    }
-    return total;
   }
 }

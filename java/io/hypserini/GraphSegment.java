@@ -1,5 +1,7 @@
 package io.hypserini;
 
+import static org.apache.lucene.search.DocIdSetIterator.NO_MORE_DOCS;
+
 import java.io.IOException;
 import org.apache.lucene.codecs.KnnVectorsReader;
 import org.apache.lucene.codecs.perfield.PerFieldKnnVectorsFormat;
@@ -8,8 +10,10 @@ import org.apache.lucene.index.FilterLeafReader;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.LeafReaderContext;
+import org.apache.lucene.index.VectorSimilarityFunction;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.FixedBitSet;
+import org.apache.lucene.util.SparseFixedBitSet;
 import org.apache.lucene.util.hnsw.HnswGraph;
 
 /**
@@ -20,13 +24,11 @@ import org.apache.lucene.util.hnsw.HnswGraph;
  * never handed out again.
  */
 final class GraphSegment {
+  final LeafReader reader;
   final FloatVectorValues values;
+  final VectorSimilarityFunction similarity;
   /** Null where the field has none: a flat field, or a segment too small for one. */
   final HnswGraph graph;
-  /** Null where there is no graph. */
-  final BackLinks back;
-  /** Of the vectors, 0 where not computed yet; shared by all searches, which write the same. */
-  private final float[] lengths;
   final int size;
   /** Vectors that may be returned. */
   final int acceptedCount;
@@ -35,7 +37,7 @@ final class GraphSegment {
 
   private final Bits accepted; // by document; null: all
   private final int docBase;
-  private final FixedBitSet seen;
+  private final SparseFixedBitSet seen; // costs what is set, not what there is
   private int seenCount;
 
   private GraphSegment(
@@ -45,23 +47,16 @@ final class GraphSegment {
       Filter filter,
       int ordinalBase)
       throws IOException {
+    this.reader = leaf.reader();
     this.values = values;
     this.size = values.size();
+    this.similarity = reader.getFieldInfos().fieldInfo(Fields.VECTOR).getVectorSimilarityFunction();
     this.accepted = Filter.accepted(leaf, filter);
+    this.acceptedCount = Filter.acceptedVectors(index, leaf, filter);
     this.docBase = leaf.docBase;
     this.ordinalBase = ordinalBase;
-    this.seen = new FixedBitSet(size);
-    this.graph = graphOf(leaf.reader());
-    this.back = graph == null ? null : index.backLinks(leaf.ord, graph, size);
-    this.lengths = index.lengths(leaf.ord, size);
-    int count = size;
-    if (accepted != null) {
-      count = 0;
-      for (int ordinal = 0; ordinal < size; ordinal++) {
-        count += accepts(ordinal) ? 1 : 0;
-      }
-    }
-    this.acceptedCount = count;
+    this.seen = new SparseFixedBitSet(size);
+    this.graph = graphOf(reader);
   }
 
   /** Null if the segment has no vectors. */
@@ -99,6 +94,50 @@ final class GraphSegment {
     return !seen.get(ordinal) && accepts(ordinal);
   }
 
+  /**
+   * By the segment's own numbers of documents, those that may still be handed out; null: all. It
+   * changes as more is seen.
+   */
+  Bits openDocuments() {
+    if (seenCount == 0) {
+      return accepted;
+    }
+    return new Bits() {
+      @Override
+      public boolean get(int doc) {
+        return (accepted == null || accepted.get(doc)) && !seen.get(localOrdinal(doc));
+      }
+
+      @Override
+      public int length() {
+        return reader.maxDoc();
+      }
+    };
+  }
+
+  /** What is done with each of some vectors. */
+  interface Visit {
+    void at(int ordinal) throws IOException;
+  }
+
+  /** Visits, ascending, what may still be handed out; under a filter, without passing the others. */
+  void forEachOpen(Visit visit) throws IOException {
+    if (accepted instanceof FixedBitSet documents) {
+      for (int doc = -1; (doc = Vectors.next(documents, doc + 1)) != NO_MORE_DOCS; ) {
+        int ordinal = localOrdinal(doc);
+        if (ordinal >= 0 && !seen.get(ordinal)) {
+          visit.at(ordinal);
+        }
+      }
+    } else {
+      for (int ordinal = 0; ordinal < size; ordinal++) {
+        if (isOpen(ordinal)) {
+          visit.at(ordinal);
+        }
+      }
+    }
+  }
+
   /** Returns whether it was not seen before. */
   boolean see(int ordinal) {
     boolean first = !seen.getAndSet(ordinal);
@@ -118,20 +157,12 @@ final class GraphSegment {
   /** The ordinal of a document's vector, or -1 if it has none here. */
   int ordinalOf(int doc) {
     int local = doc - docBase;
-    int high = Math.min(local, size - 1); // an ordinal is never above its document
-    for (int low = 0; low <= high; ) {
-      int middle = (low + high) >>> 1;
-      int at = LuceneLine.ordToDoc(values, middle);
-      if (at == local) {
-        return middle;
-      }
-      if (at < local) {
-        low = middle + 1;
-      } else {
-        high = middle - 1;
-      }
-    }
-    return -1;
+    return local < 0 || local >= reader.maxDoc() ? -1 : localOrdinal(local);
+  }
+
+  /** The same by the segment's own number of the document. */
+  int localOrdinal(int local) {
+    return Vectors.ordinal(values, reader.maxDoc(), local);
   }
 
   /** The array is shared and overwritten by the next call. */
@@ -146,11 +177,7 @@ final class GraphSegment {
     if (!direction.byAngle()) {
       return product;
     }
-    float length = lengths[ordinal];
-    if (length == 0) {
-      length = (float) Math.sqrt(Products.BEST.dot(vector, vector));
-      lengths[ordinal] = length;
-    }
-    return length > 0 ? product / length : 0;
+    double square = Products.BEST.dot(vector, vector);
+    return square > 0 ? (float) (product / Math.sqrt(square)) : 0;
   }
 }

@@ -102,7 +102,9 @@ public final class GraphWalk extends Candidates {
   /** Enters at documents drawn by chance, the same for a seed. */
   public void enterRandom(int count, long seed) throws IOException {
     if (count >= segments.acceptedCount) {
-      segments.all.forEach(this::enterAll);
+      for (GraphSegment segment : segments.all) {
+        enterAll(segment);
+      }
       return;
     }
     SplittableRandom random = new SplittableRandom(seed);
@@ -150,11 +152,12 @@ public final class GraphWalk extends Candidates {
   }
 
   /** Enters at the documents nearest to the direction. */
-  public void enterNearest(int count, int ef, boolean byAngle) throws IOException {
+  public void enterNearest(int count, int ef, boolean byAngle, boolean byFormat)
+      throws IOException {
     float[] steering = new float[dimension];
     shared.floats().get(0, steering);
     Direction direction = new Direction(steering, byAngle);
-    for (int number : new SteeredSearch(segments).nearest(direction, count, ef)) {
+    for (int number : new SteeredSearch(segments, byFormat).nearest(direction, count, ef)) {
       plan(number);
     }
   }
@@ -207,7 +210,7 @@ public final class GraphWalk extends Candidates {
   }
 
   /** Adds to the entry points what is entered anyway. */
-  private void firstRound() {
+  private void firstRound() throws IOException {
     isBegun = true;
     int entries = roundSize;
     Arrays.sort(round, 0, entries); // the files are read forwards
@@ -237,16 +240,7 @@ public final class GraphWalk extends Candidates {
     graph.seek(0, node);
     int[] passed = {};
     int passedSize = 0;
-    int link = segment.back.first(node);
-    while (true) {
-      int next = graph.nextNeighbor();
-      if (next == DocIdSetIterator.NO_MORE_DOCS) {
-        if (link == BackLinks.NONE) {
-          break;
-        }
-        next = segment.back.target(link);
-        link = segment.back.next(link);
-      }
+    for (int next; (next = graph.nextNeighbor()) != DocIdSetIterator.NO_MORE_DOCS; ) {
       if (segment.accepts(next)) {
         meet(segment, next);
       } else {
@@ -278,10 +272,8 @@ public final class GraphWalk extends Candidates {
     return true;
   }
 
-  private void enterAll(GraphSegment segment) {
-    for (int node = 0; node < segment.size; node++) {
-      meet(segment, node);
-    }
+  private void enterAll(GraphSegment segment) throws IOException {
+    segment.forEachOpen(node -> meet(segment, node));
   }
 
   private void plan(int number) {

@@ -13,7 +13,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
 import org.apache.lucene.index.DirectoryReader;
-import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.ReaderUtil;
 import org.apache.lucene.index.StoredFields;
@@ -21,7 +20,6 @@ import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
 import org.apache.lucene.util.IOUtils;
-import org.apache.lucene.util.hnsw.HnswGraph;
 
 /**
  * An opened index: one reader, at one commit. Thread safe.
@@ -33,8 +31,7 @@ public final class Index implements Closeable {
   private final DirectoryReader reader;
   private final VectorShape shape; // null if no segment has float vectors
   private final BufferPool buffers = new BufferPool();
-  private final Map<Integer, BackLinks> backLinks = new HashMap<>(); // by segment
-  private final Map<Integer, float[]> lengths = new HashMap<>(); // by segment
+  private final Map<Integer, Integer> liveVectors = new HashMap<>(); // by segment
 
   public Index(byte[] path) throws IOException {
     directory = FSDirectory.open(Path.of(Texts.single(path)));
@@ -57,22 +54,15 @@ public final class Index implements Closeable {
     return buffers;
   }
 
-  /** The links of a segment's graph, made when they are first asked for. */
-  BackLinks backLinks(int segment, HnswGraph graph, int size) throws IOException {
-    synchronized (backLinks) {
-      BackLinks links = backLinks.get(segment);
-      if (links == null) {
-        links = BackLinks.of(graph, size);
-        backLinks.put(segment, links);
+  /** Live vectors of a segment, counted when that is first asked for. */
+  int liveVectors(LeafReaderContext leaf) throws IOException {
+    synchronized (liveVectors) {
+      Integer count = liveVectors.get(leaf.ord);
+      if (count == null) {
+        count = Vectors.live(leaf.reader());
+        liveVectors.put(leaf.ord, count);
       }
-      return links;
-    }
-  }
-
-  /** Where the lengths of a segment's vectors are kept when they were computed once. */
-  float[] lengths(int segment, int size) {
-    synchronized (lengths) {
-      return lengths.computeIfAbsent(segment, s -> new float[size]);
+      return count;
     }
   }
 
@@ -84,6 +74,18 @@ public final class Index implements Closeable {
   /** Null if no document has a vector. */
   public String similarity() {
     return shape == null ? null : Fields.nameOf(shape.similarity());
+  }
+
+  /** Whether Lucene's own search steers better, where the field's similarity ranks as is wanted. */
+  public boolean suitsFormatSearch() {
+    return LuceneLine.SUITS_FORMAT_SEARCH;
+  }
+
+  /** Whether a copy of the vectors of a few bits a component is searched in every segment. */
+  public boolean isQuantized() {
+    return reader.leaves().stream()
+        .map(leaf -> leaf.reader().getFieldInfos().fieldInfo(Fields.VECTOR))
+        .allMatch(field -> field == null || VectorFormats.isQuantized(field));
   }
 
   /** Live documents. */
@@ -100,16 +102,7 @@ public final class Index implements Closeable {
   public int numVectors() throws IOException {
     int count = 0;
     for (LeafReaderContext leaf : reader.leaves()) {
-      FloatVectorValues values = leaf.reader().getFloatVectorValues(Fields.VECTOR);
-      Bits live = leaf.reader().getLiveDocs();
-      int size = values == null ? 0 : values.size();
-      if (live == null) {
-        count += size;
-      } else {
-        for (int ordinal = 0; ordinal < size; ordinal++) {
-          count += live.get(LuceneLine.ordToDoc(values, ordinal)) ? 1 : 0;
-        }
-      }
+      count += liveVectors(leaf);
     }
     return count;
   }

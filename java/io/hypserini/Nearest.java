@@ -13,7 +13,7 @@ import java.nio.FloatBuffer;
  */
 public final class Nearest extends Candidates {
   private final GraphSegments segments;
-  private final SteeredSearch search;
+  private SteeredSearch search; // made with the first fetch
   private final SharedBuffer shared;
   private final FloatBuffer direction;
   private final SharedBuffer sharedBest;
@@ -31,7 +31,6 @@ public final class Nearest extends Candidates {
     shared = lease.borrow(4L * dimension);
     direction = shared.floats();
     segments = new GraphSegments(index, filter);
-    search = new SteeredSearch(segments);
   }
 
   /**
@@ -53,8 +52,15 @@ public final class Nearest extends Candidates {
     return shared;
   }
 
-  /** The next block: at most {@code count} documents, the best of {@code ef} that are found. */
-  public void fetch(int count, int ef, boolean byAngle) {
+  /**
+   * The next block: at most {@code count} documents, the best of {@code ef} that are found.
+   *
+   * @param byFormat where the field's similarity ranks by the direction; the same for all blocks
+   */
+  public void fetch(int count, int ef, boolean byAngle, boolean byFormat) {
+    if (search == null) {
+      search = new SteeredSearch(segments, byFormat);
+    }
     this.byAngle = byAngle;
     this.count = Math.min(count, block);
     this.ef = ef;

@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.util.Arrays;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.util.ArrayUtil;
-import org.apache.lucene.util.FixedBitSet;
+import org.apache.lucene.util.SparseFixedBitSet;
 import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.hnsw.NeighborQueue;
 
@@ -22,7 +22,7 @@ import org.apache.lucene.util.hnsw.NeighborQueue;
  * of no more use, being neither open nor unexpanded. A search leaves what it met there; {@link #turn}
  * scores the best of it anew and forgets the rest, for directions change little.
  */
-final class SegmentWalk {
+final class SegmentWalk implements SegmentSearch {
   /**
    * What a search in a graph costs for each vector that it keeps, in vectors looked at in a row: it
    * looks at about 12, here and there in the file.
@@ -38,9 +38,9 @@ final class SegmentWalk {
   /** So many times the vectors that are wanted are kept of all that a scan looks at. */
   private static final int SCANNED = 16;
 
-  final GraphSegment segment;
-  private final FixedBitSet met;
-  private final FixedBitSet expanded;
+  private final GraphSegment segment;
+  private final SparseFixedBitSet met;
+  private final SparseFixedBitSet expanded;
   private int[] nodes = new int[0]; // the pool, in no order
   private float[] scores = new float[0];
   private int size;
@@ -49,14 +49,19 @@ final class SegmentWalk {
 
   SegmentWalk(GraphSegment segment) {
     this.segment = segment;
-    this.met = new FixedBitSet(segment.size);
-    this.expanded = new FixedBitSet(segment.size);
+    this.met = new SparseFixedBitSet(segment.size);
+    this.expanded = new SparseFixedBitSet(segment.size);
   }
 
-  /** Ranks by this direction from now on; {@code ef} is the most that will be asked for. */
-  void turn(Direction direction, int ef) throws IOException {
+  @Override
+  public GraphSegment segment() {
+    return segment;
+  }
+
+  @Override
+  public void turn(Direction direction, int ef) throws IOException {
     this.direction = direction;
-    isWalked = segment.graph != null && looks(ef) < segment.acceptedCount;
+    isWalked = segment.graph != null && looks(segment, ef) < segment.acceptedCount;
     boolean isScanned = segment.graph != null && !isWalked;
     keepBest(isScanned ? 0 : (int) Math.min(size, (long) TURNED * ef));
     for (int i = 0; i < size; i++) {
@@ -67,12 +72,13 @@ final class SegmentWalk {
     }
   }
 
-  private long looks(int ef) {
+  /** Vectors looked at in a row that a search in the graph costs as much as. */
+  static long looks(GraphSegment segment, int ef) {
     return (long) LOOKS * ef * segment.size / Math.max(1, segment.unseenCount());
   }
 
-  /** The best {@code ef} open vectors, the worst on top; at least {@code wanted}, if there are. */
-  NeighborQueue nearest(int wanted, int ef) throws IOException {
+  @Override
+  public NeighborQueue nearest(int wanted, int ef) throws IOException {
     int left = segment.unseenCount();
     int kept = Math.max(1, Math.min(ef, left));
     NeighborQueue found = isWalked ? walk(kept) : bestOfPool(kept);
@@ -104,10 +110,6 @@ final class SegmentWalk {
     segment.graph.seek(0, node);
     for (int next; (next = segment.graph.nextNeighbor()) != DocIdSetIterator.NO_MORE_DOCS; ) {
       visit(next, ef, best, frontier);
-    }
-    BackLinks back = segment.back;
-    for (int link = back.first(node); link != BackLinks.NONE; link = back.next(link)) {
-      visit(back.target(link), ef, best, frontier);
     }
   }
 
@@ -149,11 +151,8 @@ final class SegmentWalk {
   /** Makes the pool the best {@code most} of all open vectors. */
   private void scan(int most) throws IOException {
     NeighborQueue best = new NeighborQueue(most, false);
-    for (int node = 0; node < segment.size; node++) {
-      if (segment.isOpen(node)) {
-        best.insertWithOverflow(node, segment.product(direction, node));
-      }
-    }
+    segment.forEachOpen(
+        node -> best.insertWithOverflow(node, segment.product(direction, node)));
     keepBest(0);
     while (best.size() > 0) {
       float score = best.topScore();

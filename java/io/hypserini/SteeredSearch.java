@@ -14,11 +14,19 @@ import org.apache.lucene.util.hnsw.NeighborQueue;
  */
 final class SteeredSearch {
   private final GraphSegments segments;
-  private final List<SegmentWalk> walks;
+  private final List<SegmentSearch> searches;
 
-  SteeredSearch(GraphSegments segments) {
+  /** @param byFormat by Lucene's own search, see {@link FormatSearch}, else by raw floats */
+  SteeredSearch(GraphSegments segments, boolean byFormat) {
     this.segments = segments;
-    this.walks = segments.all.stream().map(SegmentWalk::new).toList();
+    this.searches =
+        segments.all.stream()
+            .map(one -> of(one, byFormat))
+            .toList();
+  }
+
+  private static SegmentSearch of(GraphSegment segment, boolean byFormat) {
+    return byFormat ? new FormatSearch(segment) : new SegmentWalk(segment);
   }
 
   /**
@@ -31,8 +39,8 @@ final class SteeredSearch {
     int wanted = Math.min(count, segments.size);
     int kept = Math.max(wanted, Math.min(ef, segments.size));
     NeighborQueue best = new NeighborQueue(Math.max(1, wanted), false);
-    for (int i = 0; wanted > 0 && i < walks.size(); i++) {
-      gather(walks.get(i), direction, wanted, kept, best);
+    for (int i = 0; wanted > 0 && i < searches.size(); i++) {
+      gather(searches.get(i), direction, wanted, kept, best);
     }
     int[] numbers = Arrays.copyOf(best.nodes(), best.size());
     Arrays.sort(numbers); // the files are read forwards
@@ -49,21 +57,21 @@ final class SteeredSearch {
    * the best, there may be more, and the search goes on to as many as if it were the only segment.
    */
   private void gather(
-      SegmentWalk walk, Direction direction, int count, int ef, NeighborQueue best)
+      SegmentSearch search, Direction direction, int count, int ef, NeighborQueue best)
       throws IOException {
-    if (walk.segment.unseenCount() == 0) {
+    if (search.segment().unseenCount() == 0) {
       return;
     }
-    walk.turn(direction, ef);
-    int part = part(ef, walk.segment.size);
-    NeighborQueue found = walk.nearest(Math.min(count, part), part);
+    search.turn(direction, ef);
+    int part = part(ef, search.segment().size);
+    NeighborQueue found = search.nearest(Math.min(count, part), part);
     boolean isCut = part < ef && found.size() >= part;
     if (isCut && (best.size() < count || found.topScore() > best.topScore())) {
-      found = walk.nearest(count, ef);
+      found = search.nearest(count, ef);
     }
     while (found.size() > 0) {
       float score = found.topScore();
-      best.insertWithOverflow(walk.segment.ordinalBase + found.pop(), score);
+      best.insertWithOverflow(search.segment().ordinalBase + found.pop(), score);
     }
   }
 

@@ -3,6 +3,8 @@ package io.hypserini;
 import java.util.concurrent.ExecutorService;
 import org.apache.lucene.codecs.KnnVectorsFormat;
 import org.apache.lucene.codecs.lucene99.Lucene99HnswVectorsFormat;
+import org.apache.lucene.codecs.perfield.PerFieldKnnVectorsFormat;
+import org.apache.lucene.index.FieldInfo;
 
 /**
  * The formats that vectors are written in, by the names of hypserini/index/vector_formats.py.
@@ -13,6 +15,20 @@ import org.apache.lucene.codecs.lucene99.Lucene99HnswVectorsFormat;
  */
 final class VectorFormats {
   private VectorFormats() {}
+
+  /**
+   * Whether graphs of the format can be built by angles. Those of 1 bit cannot: with Lucene 10.5 they
+   * do not hold together, and of the nearest vectors hardly one in fifty is found.
+   */
+  static boolean takesAngles(String name) {
+    return !name.equals("hnsw-bbq");
+  }
+
+  /** Whether the format that a field was written in, ours or another's, searches a second copy. */
+  static boolean isQuantized(FieldInfo field) {
+    String format = field.getAttribute(PerFieldKnnVectorsFormat.PER_FIELD_FORMAT_KEY);
+    return format != null && format.contains("Quantized");
+  }
 
   /** Whether there is a second copy; it has no vector of length 0 where the similarity is an angle. */
   static boolean isQuantized(String name) {

@@ -25,6 +25,7 @@ WORDS = "red green blue graph tree walk".split()
 KINDS = {
     "tangent": ("tangent", TangentOptions()),
     "tangent over the graph": ("tangent", TangentOptions(fetch=64, ef=70, rounds=5)),
+    "tangent by the format": ("tangent", TangentOptions(steering="format")),
     "random": ("graph", GraphOptions("random", num_entry_points=60)),
     "layer": ("graph", GraphOptions("layer", num_entry_points=60)),
     "tangent entry": ("graph", GraphOptions("tangent", num_entry_points=60)),

@@ -7,7 +7,11 @@ import org.apache.lucene.codecs.KnnVectorsFormat;
 import org.apache.lucene.codecs.KnnVectorsReader;
 import org.apache.lucene.codecs.lucene99.Lucene99HnswScalarQuantizedVectorsFormat;
 import org.apache.lucene.index.FloatVectorValues;
+import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.search.DocIdSetIterator;
+import org.apache.lucene.search.ScoreDoc;
+import org.apache.lucene.search.TopKnnCollector;
+import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.hnsw.RandomAccessVectorValues;
 
@@ -15,6 +19,12 @@ import org.apache.lucene.util.hnsw.RandomAccessVectorValues;
 final class LuceneLine {
   /** Anserini's vector format without a graph. */
   static final String FLAT_FORMAT = "AnseriniLucene99FlatVectorFormat";
+
+  /**
+   * This line has no SIMD on the Javas of today, and quantises without a centre: of vectors that have
+   * much in common, 7 bits tell little.
+   */
+  static final boolean SUITS_FORMAT_SEARCH = false;
 
   private LuceneLine() {}
 
@@ -45,6 +55,19 @@ final class LuceneLine {
   /** The vector of the document that {@link #documents} is at; the array is shared. */
   static float[] current(FloatVectorValues values, DocIdSetIterator documents) throws IOException {
     return values.vectorValue();
+  }
+
+  /**
+   * What Lucene finds nearest to a vector in a segment, in the segment's own numbers.
+   *
+   * @param accepted by document, {@code acceptedCount} of them; null: all
+   */
+  static ScoreDoc[] nearest(
+      LeafReader reader, float[] vector, int k, Bits accepted, int acceptedCount)
+      throws IOException {
+    TopKnnCollector collector = new TopKnnCollector(k, Integer.MAX_VALUE);
+    reader.searchNearestVectors(Fields.VECTOR, vector, collector, accepted);
+    return collector.topDocs().scoreDocs;
   }
 
   /** The graph over the vectors of a field, or null where the format has none. */
