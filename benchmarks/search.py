@@ -55,9 +55,9 @@ class Measured:
     ndcg: float
 
 
-def methods(k: int) -> list[tuple[str, str, str, object]]:
+def methods(k: int, documents: int) -> list[tuple[str, str, str, object]]:
     """Name, setting, mode and options of what is compared with exhaustive search."""
-    plan = TangentOptions().follow(k)
+    plan = TangentOptions().follow(k, documents)
     found: list[tuple[str, str, str, object]] = [("tangent", "defaults", "tangent", None)]
     for ef in (plan.fetch, 2 * plan.ef, 8 * plan.ef):
         found.append(("tangent", f"ef {ef}", "tangent", TangentOptions(ef=ef)))
@@ -134,7 +134,7 @@ def measure(
         add("exhaustive", "", exact, exact_ms)
         approximate = [
             add(method, setting, *rank(index, data, queries, k, mode, options))
-            for method, setting, mode, options in methods(k)
+            for method, setting, mode, options in methods(k, index.num_vectors)
         ]
         mean = torch.from_numpy(index.some_vectors).mean(0, keepdim=True)
         directions = torch.cat([q.gradient(mean) for q in queries])[:, 0].numpy()

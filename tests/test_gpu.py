@@ -6,6 +6,7 @@ which these tests themselves can be tried anywhere.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -28,10 +29,15 @@ from hypserini.search.__main__ import main as search
 from hypserini.search.modes.graph import GraphOptions
 from hypserini.search.modes.table import MODES
 from hypserini.search.modes.tangent import TangentOptions
+from hypserini.search.resident.residence import Residence
 from hypserini.train.mine.__main__ import main as mine
 
 DEVICE = os.environ.get("HYPSERINI_TEST_DEVICE", "cuda")
-FORMATS = ("hnsw", "flat")
+FORMATS = ("hnsw", "hnsw-int8", "flat")
+RESIDENT = {
+    "resident": Residence(True, "fp32"),
+    "block by block": Residence(False),
+}
 OPTIONS = {"tangent": TangentOptions(fetch=64, max_scored=300), "graph": GraphOptions()}
 
 pytestmark = pytest.mark.skipif(
@@ -85,9 +91,18 @@ def indexes(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[
     return {kind: folder / kind for kind in FORMATS}
 
 
-def ranked(path: Path, mode: str, topics: dict[str, str], device: str, dtype: str = "float32"):
+def ranked(
+    path: Path,
+    mode: str,
+    topics: dict[str, str],
+    device: str,
+    dtype: str = "float32",
+    residence: Residence | None = None,
+):
     queries, qids = list(topics.values()), list(topics)
-    with LuceneHypencoderSearcher(path, device=device, dtype=dtype, batch_size=4) as searcher:
+    with LuceneHypencoderSearcher(
+        path, device=device, dtype=dtype, batch_size=4, residence=residence
+    ) as searcher:
         assert searcher.encoder.model.device.type == device.partition(":")[0]
         if mode == "rerank":
             given = {qid: [f"doc{i:04}" for i in range(300)] for qid in qids}
@@ -100,12 +115,14 @@ def ranked(path: Path, mode: str, topics: dict[str, str], device: str, dtype: st
         return found
 
 
+@pytest.mark.parametrize("where", RESIDENT)
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_ranks_every_format_as_on_the_cpu(
-    indexes: dict[str, Path], topics: dict[str, str], mode: str, kind: str
+    indexes: dict[str, Path], topics: dict[str, str], mode: str, kind: str, where: str
 ) -> None:
-    here, there = (ranked(indexes[kind], mode, topics, device) for device in ("cpu", DEVICE))
+    here = ranked(indexes[kind], mode, topics, "cpu")
+    there = ranked(indexes[kind], mode, topics, DEVICE, residence=RESIDENT[where])
     overlaps = []
     for qid, hits in here.items():
         expected, found = dict(pairs(hits)), dict(pairs(there[qid]))
@@ -133,7 +150,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_half_precision_finds_much_the_same(
     trained: Path, topics: dict[str, str], mode: str, dtype: str
 ) -> None:
-    whole, half = (ranked(trained, mode, topics, DEVICE, kind) for kind in ("float32", dtype))
+    narrow = Residence(True, {"bfloat16": "bf16", "float16": "fp16"}[dtype])
+    whole = ranked(trained, mode, topics, DEVICE, residence=RESIDENT["resident"])
+    half = ranked(trained, mode, topics, DEVICE, dtype, narrow)
     shared = [len({h.docid for h in whole[q]} & {h.docid for h in half[q]}) for q in topics]
     assert sum(shared) >= 0.8 * 50 * len(topics)
 
@@ -154,6 +173,21 @@ def test_given_q_nets_are_scored_on_the_card(indexes: dict[str, Path], monkeypat
     assert set(used) == {DEVICE.partition(":")[0]}
 
 
+def test_nothing_is_left_on_the_card(indexes: dict[str, Path], topics: dict[str, str]) -> None:
+    if not DEVICE.startswith("cuda"):
+        pytest.skip("only a card says what is left on it")
+    query = next(iter(topics.values()))
+    held = []
+    for _ in range(3):
+        with LuceneHypencoderSearcher(indexes["hnsw"], device=DEVICE) as searcher:
+            for mode in ("exhaustive", "tangent"):
+                searcher.search(query, 5, mode=mode, options=OPTIONS.get(mode))
+        del searcher
+        gc.collect()
+        held.append(torch.cuda.memory_allocated())
+    assert held[1] == held[2]
+
+
 def on_the_card(command: Callable[[list[str]], int], *arguments: object) -> None:
     assert command([*map(str, arguments), "--device", DEVICE, "--quiet"]) == 0
 
@@ -169,6 +203,7 @@ def test_encoding_indexing_and_searching_commands(
     def assert_as_on_the_cpu(made: Path, *flags: object) -> None:
         run = tmp_path / "run.txt"
         base = ("--index", made, "--topics", topics_file, "--output", run, "--hits", 400)
+        base += ("--resident", "--resident-format", "fp32")
         on_the_card(search, *base, "--mode", "exhaustive", *flags)
         for qid, hits in read_run(run).items():
             assert dict(hits) == scores_like(dict(expected[qid]))

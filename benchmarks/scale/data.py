@@ -180,7 +180,7 @@ def _standard(values: torch.Tensor) -> torch.Tensor:
 
 def linearity(q_net: QNet, anchors: np.ndarray) -> float:
     """The correlation of the scores with those of the mean gradient, over the anchors."""
-    documents = torch.from_numpy(anchors[:: max(1, len(anchors) // 8192)])
+    documents = torch.from_numpy(np.array(anchors[:: max(1, len(anchors) // 8192)]))
     scores = torch.cat([q_net.score(part)[0] for part in documents.split(1024)])
     direction = q_net.tangent(documents[:: max(1, len(documents) // 256)])[1][0]
     return float(np.corrcoef(scores.numpy(), (documents @ direction).numpy())[0, 1])

@@ -15,14 +15,16 @@ from hypserini.formats.workplace import LOCK
 CALIBRATION = "hypserini-calibration.json"
 """What tangent search was calibrated to (`search/calibration.py`)."""
 
+SPEED = "hypserini-speed.json"
+"""How fast devices score its documents (`search/modes/speed.py`)."""
+
 MAGIC = b"\x3f\xd7\x6c\x17"
 """The first bytes of Lucene's files (CodecUtil), but for temporary ones."""
 
 _CLAIMED = re.compile(r"_[a-z0-9]+(_.*)?\..*|(pending_)?segments.*|write\.lock")
 _NAMED = re.compile(r"_[a-z0-9]+(_[\w-]+)*\.[a-z]+|(pending_)?segments(_[a-z0-9]+)?")
-_OURS = re.compile(
-    rf"({re.escape(CALIBRATION)}|\.{re.escape(CALIBRATION)}\..*\.part|{re.escape(LOCK)})"
-)
+_BESIDE = "|".join(map(re.escape, (CALIBRATION, SPEED)))
+_OURS = re.compile(rf"({_BESIDE}|\.({_BESIDE})\..*\.part|{re.escape(LOCK)})")
 
 
 def has_commit(folder: Path) -> bool:

@@ -9,8 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hypserini.errors import OutputError
-from hypserini.formats.output import atomic_output
+from hypserini.index.beside import keep_beside
 from hypserini.index.lucene_files import CALIBRATION
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
@@ -139,13 +138,10 @@ def record(index: Index, calibration: Calibration) -> bool:
         model: {str(one.k): asdict(one) for one in calibrations}
         for model, calibrations in recorded.items()
     }
-    try:
-        with atomic_output(index.path / CALIBRATION) as file:
-            json.dump(written, file, indent=1)
-    except (OutputError, OSError) as error:
+    failed = keep_beside(index, CALIBRATION, written)
+    if failed:
         logger.warning(
             "the calibration cannot be kept with the index (%s): it serves this search alone",
-            error.__cause__ or error,
+            failed,
         )
-        return False
-    return True
+    return failed is None

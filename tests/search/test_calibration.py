@@ -130,12 +130,12 @@ def test_an_index_that_cannot_be_written_to_is_calibrated_for_this_searcher(
     folder = searcher.index.path
     if os.geteuid() == 0:  # who may write everywhere
         from hypserini.errors import OutputError
-        from hypserini.search import calibration
+        from hypserini.index import beside
 
         def refuse(path):
             raise OutputError(f"cannot write {path}") from PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(calibration, "atomic_output", refuse)
+        monkeypatch.setattr(beside, "atomic_output", refuse)
     else:
         folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:

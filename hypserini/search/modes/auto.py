@@ -9,7 +9,12 @@ import torch
 
 from hypserini.index.reader import Index
 from hypserini.search.filters import Filter, count_searched
-from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.modes.exhaustive import (
+    ROWS_ON_CPU,
+    ExhaustiveOptions,
+    search_exhaustively,
+)
+from hypserini.search.modes.speed import milliseconds_a_document
 from hypserini.search.modes.tangent import TangentOptions, search_by_tangents
 from hypserini.search.ranking import Hits
 from hypserini.search.scorer import QNetScorer, QueryBatch
@@ -18,12 +23,6 @@ logger = logging.getLogger(__name__)
 
 QUICK_MS = 100.0
 """An exhaustive search that takes a query less than this is not worth approximating."""
-
-FLOPS = {"cpu": 30e9, "cuda": 30e12, "mps": 2e12}
-"""What a device may be expected to do a second; of a CPU, one thread."""
-
-BYTES = {"cpu": 4e9, "cuda": 20e9, "mps": 20e9}
-"""Bytes of vectors read a second, which is what small q-nets wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +44,18 @@ class AutoOptions:
 def choose_mode(
     index: Index, scorer: QNetScorer, options: AutoOptions, filter: Filter | None = None
 ) -> str:
-    """`exhaustive` or `tangent`, by the arithmetic that scoring all documents would take.
+    """`exhaustive` or `tangent`, by what this device was measured to take a document.
 
-    It is estimated and not timed, so that the same search is the same every time.
+    That is kept with the index, so that the same search is the same every time.
     """
     documents = count_searched(index, filter)
-    config = scorer.q_net.config
-    operations = 2.0 * documents * sum(rows * columns for rows, columns in config.matrix_shapes)
-    device = scorer.device.type
-    rate = FLOPS.get(device, FLOPS["cpu"])
-    if device == "cpu":
-        rate *= options.threads
-    read = 4.0 * documents * config.dim / BYTES.get(device, BYTES["cpu"])
-    milliseconds = (operations / rate + read) * 1e3
-    mode = "exhaustive" if milliseconds <= options.quick_ms else "tangent"
+    few = documents <= ROWS_ON_CPU  # to measure is to score as many
+    rate = 0.0 if few else milliseconds_a_document(index, scorer, options.threads)
+    milliseconds = documents * rate
+    mode = "exhaustive" if milliseconds <= options.quick_ms and options.quick_ms else "tangent"
     logger.debug(
-        "%s search: scoring all %d documents would take about %.0f ms a query on %s",
-        *(mode, documents, milliseconds, scorer.device),
+        "%s search: scoring all %s documents takes about %.0f ms a query on %s",
+        *(mode, f"{documents:,}", milliseconds, scorer.device),
     )
     return mode
 
