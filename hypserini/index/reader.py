@@ -47,6 +47,8 @@ class Index:
             raise IndexingError(_why_not(self.path, error)) from error
         self.dimension: int = self._java.dimension()
         """Components of a vector; 0 if the index has no documents."""
+        self.kept_filters: dict[str, Any] = {}
+        """The filters that it was last searched under, by their queries (`search/filters.py`)."""
         self.num_docs: int = self._java.numDocs()
         """Live documents."""
         if self.num_docs and not self.dimension:

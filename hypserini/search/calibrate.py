@@ -31,11 +31,11 @@ def calibrate(
     k: int,
     target: float,
     filter: Any = None,
-) -> tuple[Calibration, bool]:
+) -> tuple[Calibration | None, bool]:
     """Find the cheapest parameters of tangent search that reach an overlap.
 
     The searcher uses them from now on. They are recorded with the index, for later searches, unless
-    a filter was searched under, or all documents were scored: that says nothing of other searches.
+    a filter was searched under: that says nothing of other searches.
 
     Args:
         searcher: What to calibrate.
@@ -47,7 +47,7 @@ def calibrate(
 
     Returns:
         The choice, and whether it is recorded; if nothing reaches the target, the dearest that was
-        tried, with a warning.
+        tried, with a warning. None where even the cheapest would score all documents.
     """
     documents = max(1, searcher.index.num_vectors)
     k = min(k, documents)
@@ -58,6 +58,7 @@ def calibrate(
         queries = [encoded[i] for i in range(len(encoded))]
     exact = searcher.batch_search(queries, qids, k, mode="exhaustive", filter=filter)
     plan = TangentOptions().follow(k, documents)
+    best: Calibration | None = None
     for of_fetch, of_ef in LADDER:
         options = TangentOptions(
             fetch=min(documents, math.ceil(of_fetch * plan.fetch)),
@@ -67,21 +68,23 @@ def calibrate(
         found = searcher.batch_search(
             queries, qids, k, mode="tangent", options=options, filter=filter
         )
-        overlap = loss_at(found, exact, k).overlap
+        if any(hits.cost.mode != "tangent" for hits in found.values()):
+            break  # it scored all documents: that is exact, and says nothing of these parameters
         evaluations = sum(hits.cost.evaluations for hits in found.values()) / max(1, len(found))
+        overlap = loss_at(found, exact, k).overlap
+        best = Calibration(
+            *(k, options.fetch or 0, plan.rounds, options.ef or 0, target, overlap, evaluations),
+            *(len(qids), documents),
+        )
         logger.info(
             "fetch %d, ef %d: overlap@%d %.4f with %.0f documents scored",
             *(options.fetch, options.ef, k, overlap, evaluations),
         )
         if overlap >= target:
             break
-    else:
+    if best is None:
+        return None, False
+    if best.overlap < target:
         logger.warning("no setting that was tried reaches an overlap of %g", target)
-    calibration = Calibration(
-        *(k, options.fetch or 0, plan.rounds, options.ef or 0, target, overlap, evaluations),
-        *(len(qids), documents),
-    )
-    searcher.calibration = calibration
-    approximate = all(hits.cost.mode == "tangent" for hits in found.values())
-    kept = filter is None and approximate and record(searcher.index, calibration)
-    return calibration, kept
+    searcher.calibration = best
+    return best, filter is None and record(searcher.index, best)

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 _ENDINGS = (".txt", ".tsv", ".csv", ".gz", ".ids", ".docids", ".list", ".lst", ".json", ".jsonl")
 """Of files: one word with such an ending is not meant as a query."""
 _LOOKED_UP = 10_000
+_MOST_KEPT = 8
 
 
 class Filter:
@@ -110,13 +111,23 @@ def make_filter(index: Index, what: str | Path | Iterable[str] | Filter | None) 
             )
         return what
     if isinstance(what, str) and not _means_file(what):
-        return Filter.matching(index, what)
+        return _matching(index, what)
     if isinstance(what, str | Path):
         docids = list(read_docids(what, IndexingError, "filter file"))
         if not docids:
             raise IndexingError(f"the filter file {what} is empty: give a docid a line.")
         return Filter.listed(index, docids, f"filter file {what}")
     return Filter.listed(index, what)
+
+
+def _matching(index: Index, query: str) -> Filter:
+    """The filter of a query; the last few are kept, for making one passes over all its matches."""
+    kept = index.kept_filters
+    made = kept.pop(query, None) or Filter.matching(index, query)
+    kept[query] = made
+    for oldest in list(kept)[:-_MOST_KEPT]:
+        kept.pop(oldest, None)
+    return made
 
 
 def _means_file(text: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,12 +162,26 @@ def test_a_calibration_under_a_filter_is_for_this_searcher_alone(searcher, topic
     assert load_calibration(searcher.index, 5) is None
 
 
-def test_a_calibration_that_scored_all_documents_is_not_kept(searcher, topics) -> None:
-    chosen, kept = calibrate(searcher, list(topics.values()), list(topics), 3_000_000_000, 0.9)
-    assert not kept
-    assert chosen.k == 400
-    assert chosen.overlap == 1.0
+def test_where_all_documents_would_be_scored_there_is_nothing_to_calibrate(
+    searcher, topics
+) -> None:
+    queries, qids = list(topics.values()), list(topics)
+    assert calibrate(searcher, queries, qids, 3_000_000_000, 0.9) == (None, False)
+    assert searcher.calibration is None
     assert not (searcher.index.path / CALIBRATION).exists()
+
+
+def test_an_overlap_is_not_taken_from_a_search_of_all_documents(
+    searcher, topics, monkeypatch, caplog
+) -> None:
+    from hypserini.search import calibrate as module
+
+    measure = module.loss_at  # as if no tangent search were good; scoring all documents is
+    monkeypatch.setattr(module, "loss_at", lambda *args: replace(measure(*args), overlap=0.5))
+    chosen, _ = calibrate(searcher, list(topics.values()), list(topics), 5, 0.9)
+    assert chosen.overlap == 0.5
+    assert chosen.evaluations < 400
+    assert "no setting that was tried reaches an overlap of 0.9" in caplog.text
 
 
 def test_what_is_found_is_kept(searcher, topics) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from plain_writer import PlainWriter
 
-from hypserini import jvm
 from hypserini.errors import ModelError
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
@@ -48,33 +48,6 @@ def brute_force(ids: list[str], scores: np.ndarray, k: int) -> list[str]:
 
 def dots(rows: np.ndarray, queries: torch.Tensor) -> np.ndarray:
     return (queries @ torch.from_numpy(rows).T).numpy()
-
-
-class PlainWriter:
-    """Adds documents with Lucene's own classes, as a foreign indexer would."""
-
-    def __init__(self, path: Path) -> None:
-        folder = jvm.java_class("java.nio.file.Paths").get(str(path))
-        directory = jvm.java_class("org.apache.lucene.store.FSDirectory").open(folder)
-        config = jvm.java_class("org.apache.lucene.index.IndexWriterConfig")()
-        self.writer = jvm.java_class("org.apache.lucene.index.IndexWriter")(directory, config)
-
-    def add(self, docid: str, vector: list[float] | None, *, doc_values: bool) -> None:
-        fields = "org.apache.lucene.document."
-        document = jvm.java_class(fields + "Document")()
-        store = jvm.java_class(fields + "Field$Store").YES
-        document.add(jvm.java_class(fields + "StringField")("id", docid, store))
-        if doc_values:
-            value = jvm.java_class("org.apache.lucene.util.BytesRef")(docid.encode())
-            document.add(jvm.java_class(fields + "BinaryDocValuesField")("id", value))
-        if vector is not None:
-            similarity = jvm.java_class("org.apache.lucene.index.VectorSimilarityFunction")
-            field = jvm.java_class(fields + "KnnFloatVectorField")
-            document.add(field("vector", vector, similarity.DOT_PRODUCT))
-        self.writer.addDocument(document)
-
-    def close(self) -> None:
-        self.writer.close()
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "flat"])

@@ -142,3 +142,11 @@ def test_what_is_no_filter(index: Index) -> None:
         with pytest.raises(IndexingError, match="the filter: the id"):
             make_filter(index, docids)
     assert make_filter(index, None) is None
+
+
+def test_a_query_that_was_searched_under_is_not_run_again(index: Index) -> None:
+    filters = {query: make_filter(index, query) for query in ("even0", "even1", "report")}
+    assert all(make_filter(index, query) is made for query, made in filters.items())
+    for number in range(20):  # the last few are kept
+        make_filter(index, f"id:d{number:04}")
+    assert make_filter(index, "even1") is not filters["even1"]

@@ -61,6 +61,12 @@ class Explanation:
         chosen, kept = calibrate(
             self._searcher, queries, qids, self._plan.depth, target, self._filter
         )
+        if chosen is None:
+            yield (
+                f"not calibrated: tangent search for {self._plan.depth} hits would score all"
+                " documents, and is exact"
+            )
+            return
         where = f"kept with the index {self._searcher.index.path}" if kept else "for this search"
         yield (
             f"calibrated for {chosen.k} hits: --fetch {chosen.fetch} --rounds {chosen.rounds} "

@@ -80,9 +80,7 @@ public final class Adaptive extends Candidates {
     }
     turnOfGiven = !turnOfGiven;
     Arrays.sort(handedOut, 0, rows); // the files are read forwards
-    for (int row = 0; row < rows; row++) {
-      segments.hand(handedOut[row], row, vectors, docs);
-    }
+    segments.handAll(handedOut, 0, rows, vectors, docs);
     return rows;
   }
 

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.lucene.index.LeafReaderContext;
 
@@ -52,6 +53,32 @@ final class GraphSegments {
       }
     }
     return -1;
+  }
+
+  /** Copies the vectors of ascending numbers and their documents' numbers into rows from 0 on. */
+  void handAll(int[] numbers, int from, int count, FloatBuffer vectors, IntBuffer docs)
+      throws IOException {
+    prefetch(numbers, from, count);
+    for (int row = 0; row < count; row++) {
+      hand(numbers[from + row], row, vectors, docs);
+    }
+  }
+
+  /** Has the system read ahead what is about to be read, segment by segment. */
+  private void prefetch(int[] numbers, int from, int count) throws IOException {
+    for (int start = from, end = from + count, next; start < end; start = next) {
+      GraphSegment segment = of(numbers[start]);
+      int last = segment.ordinalBase + segment.size;
+      next = start + 1;
+      while (next < end && segment.ordinalBase <= numbers[next] && numbers[next] < last) {
+        next++;
+      }
+      int[] ordinals = Arrays.copyOfRange(numbers, start, next);
+      for (int i = 0; i < ordinals.length; i++) {
+        ordinals[i] -= segment.ordinalBase;
+      }
+      LuceneLine.prefetch(segment.values, ordinals);
+    }
   }
 
   /** Copies a vector and its document's number into a row. */

@@ -180,9 +180,7 @@ public final class GraphWalk extends Candidates {
     }
     long budget = Math.min(block, maxScored - evaluations());
     int rows = (int) Math.max(0, Math.min(budget, roundSize - handed));
-    for (int row = 0; row < rows; row++) {
-      segments.hand(round[handed + row], row, vectors, docs);
-    }
+    segments.handAll(round, handed, rows, vectors, docs);
     before = worstScore(0);
     return rows;
   }

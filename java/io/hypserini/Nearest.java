@@ -71,9 +71,7 @@ public final class Nearest extends Candidates {
     float[] steering = new float[dimension];
     direction.get(0, steering);
     int[] numbers = search.nearest(new Direction(steering, byAngle), count, ef);
-    for (int row = 0; row < numbers.length; row++) {
-      segments.hand(numbers[row], row, vectors, docs);
-    }
+    segments.handAll(numbers, 0, numbers.length, vectors, docs);
     return numbers.length;
   }
 

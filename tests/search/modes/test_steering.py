@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from plain_writer import PlainWriter
 
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
@@ -76,3 +77,33 @@ def test_a_direction_is_searched_by_the_format_only_where_that_ranks_by_it(tmp_p
         assert ranks == expected.get(path.name, [True, True])
     with pytest.raises(ValueError, match="'format' or 'floats'"):
         TangentOptions(steering="graph")
+
+
+def test_documents_without_vectors_lie_between_those_with_one(tmp_path: Path) -> None:
+    rows = write(tmp_path, "l2", 0.0)
+    plain = PlainWriter(tmp_path)
+    for number in range(300):
+        plain.add(f"none{number}", None, doc_values=True)
+    plain.close()
+    with IndexWriter(tmp_path, dimension=DIM, append=True) as writer:
+        writer.add([f"more{i}" for i in range(DOCS)], rows)
+        writer.optimize()
+        writer.delete([f"more{i}" for i in range(0, DOCS, 4)])
+    direction = torch.from_numpy(rows[3])
+    with Index(tmp_path) as index:
+        assert index.num_segments == 1
+        assert index.num_vectors == DOCS * 9 // 10 + DOCS * 3 // 4
+        names = [*(f"none{i}" for i in range(300)), *(f"more{i}" for i in range(DOCS))]
+        filters = [None, Filter.listed(index, names), Filter.listed(index, ["more3", "none3"])]
+        assert [accepted.count for accepted in filters if accepted] == [DOCS * 3 // 4, 1]
+        for accepted, expected in zip(filters, ({"3", "more3"}, {"more3"}, {"more3"}), strict=True):
+            for by_format in (True, False):
+                steering = steer(index, False, "format")
+                with Nearest(index, 10, 64, accepted) as nearest:
+                    for _ in range(2):
+                        nearest.direction[:] = steering.aim(direction)
+                        n = nearest.fetch(1, 100, False, by_format)
+                        nearest.accept(n, torch.zeros(1, n))
+                    found = nearest.hits(0)[0]
+                assert expected <= set(found)
+                assert len(set(found)) == len(found) == min(2, accepted.count if accepted else 2)

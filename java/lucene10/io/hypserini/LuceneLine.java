@@ -14,7 +14,6 @@ import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.search.FilteredDocIdSetIterator;
 import org.apache.lucene.search.ScoreDoc;
 import org.apache.lucene.search.TopKnnCollector;
-import org.apache.lucene.search.knn.KnnSearchStrategy;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.quantization.QuantizedByteVectorValues.ScalarEncoding;
@@ -48,6 +47,11 @@ final class LuceneLine {
     return values.vectorValue(ordinal);
   }
 
+  /** Has the system read vectors ahead. */
+  static void prefetch(FloatVectorValues values, int[] ordinals) throws IOException {
+    values.prefetch(ordinals, ordinals.length);
+  }
+
   static int ordToDoc(FloatVectorValues values, int ordinal) {
     return values.ordToDoc(ordinal);
   }
@@ -63,15 +67,15 @@ final class LuceneLine {
   }
 
   /**
-   * What Lucene finds nearest to a vector in a segment, in the segment's own numbers.
+   * What Lucene finds nearest to a vector in a segment, in the segment's own numbers. Not by its
+   * search for filters, which under those of 2 to 10 % missed an eighth to a quarter of the best.
    *
    * @param accepted by document, {@code acceptedCount} of them; null: all
    */
   static ScoreDoc[] nearest(
       LeafReader reader, float[] vector, int k, Bits accepted, int acceptedCount)
       throws IOException {
-    TopKnnCollector collector =
-        new TopKnnCollector(k, Integer.MAX_VALUE, KnnSearchStrategy.Hnsw.DEFAULT);
+    TopKnnCollector collector = new TopKnnCollector(k, Integer.MAX_VALUE);
     AcceptDocs documents =
         new AcceptDocs() {
           @Override

@@ -43,6 +43,9 @@ final class LuceneLine {
     return randomAccess(values).vectorValue(ordinal);
   }
 
+  /** This line cannot read ahead. */
+  static void prefetch(FloatVectorValues values, int[] ordinals) {}
+
   static int ordToDoc(FloatVectorValues values, int ordinal) {
     return randomAccess(values).ordToDoc(ordinal);
   }
