@@ -64,7 +64,7 @@ def _time(
         model.tokenizer(text, truncation=True, max_length=encoder.max_length, return_tensors="pt")
         for text in texts
     ]
-    plan = TangentOptions().follow(k, index.num_vectors)
+    plan = TangentOptions().follow(k)
     options = TangentOptions(ef=plan.ef)  # the same for both, whatever their scores follow
 
     @torch.no_grad()

@@ -57,7 +57,7 @@ class Measured:
 
 def methods(k: int, documents: int) -> list[tuple[str, str, str, object]]:
     """Name, setting, mode and options of what is compared with exhaustive search."""
-    plan = TangentOptions().follow(k, documents)
+    plan = TangentOptions().follow(k)
     found: list[tuple[str, str, str, object]] = [("tangent", "defaults", "tangent", None)]
     for ef in (plan.fetch, 2 * plan.ef, 8 * plan.ef):
         found.append(("tangent", f"ef {ef}", "tangent", TangentOptions(ef=ef)))

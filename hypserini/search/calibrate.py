@@ -57,7 +57,7 @@ def calibrate(
         encoded = searcher.encoder.encode([str(query) for query in queries])
         queries = [encoded[i] for i in range(len(encoded))]
     exact = searcher.batch_search(queries, qids, k, mode="exhaustive", filter=filter)
-    plan = TangentOptions().follow(k, documents)
+    plan = TangentOptions().follow(k)
     best: Calibration | None = None
     for of_fetch, of_ef in LADDER:
         options = TangentOptions(

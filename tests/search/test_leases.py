@@ -76,7 +76,7 @@ def test_searches_that_cannot_be_made_hold_nothing(tmp_path: Path) -> None:
     huge = 2**31  # bytes that no shared block has
     makings = {
         "Scan": lambda index: Scan(index, queries=huge // 64, k=1, block=64),
-        "Nearest": lambda index: Nearest(index, k=1, block=64, few=huge // 4),
+        "Nearest": lambda index: Nearest(index, k=1, block=huge // 4),
         "Nearest, filtered": lambda index: Nearest(index, k=1, block=64, filter=foreign),
         "GraphWalk": lambda index: GraphWalk(index, 1, 64, GraphOptions().follow(1), foreign),
         "DocList": lambda index: DocList(index, 1, 1, 64, ids, foreign),

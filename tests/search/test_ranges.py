@@ -68,7 +68,6 @@ def test_more_than_there_is_to_rerank_adaptively(tmp_path, tiny_model: Path, muc
         ("tangent", lambda n: TangentOptions(fetch=n, max_scored=100)),
         ("tangent", lambda n: TangentOptions(fetch=64, ef=n, max_scored=200)),
         ("tangent", lambda n: TangentOptions(fetch=64, rounds=n, max_scored=200)),
-        ("tangent", lambda n: TangentOptions(fetch=64, few=n, max_scored=200)),
         ("graph", lambda n: GraphOptions(num_entry_points=n, max_scored=200)),
         ("graph", lambda n: GraphOptions(ncandidates=n, max_scored=200)),
         ("graph", lambda n: GraphOptions(max_iter=n, patience=n)),

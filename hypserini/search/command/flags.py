@@ -152,13 +152,13 @@ def add_mode_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("--mode tangent (defaults follow --hits)")
     group.add_argument("--fetch", type=cli.positive_int, help="documents scored a round")
-    group.add_argument("--rounds", type=cli.positive_int, help="at most (default: 3)")
+    group.add_argument("--rounds", type=cli.positive_int, help="at most (default: 8)")
     group.add_argument("--ef-search", type=cli.positive_int, help="breadth of the vector search")
     group.add_argument(
         "--stable",
         type=cli.number(0, 1),
-        default=0.0,
-        help="share of the hits that the last round may change",
+        default=0.005,
+        help="share of the hits that the last round may change (default: .005)",
     )
     group = parser.add_argument_group("--mode graph (defaults follow --hits)")
     group.add_argument(

@@ -2,8 +2,8 @@
 
 A trained q-net is nearly linear over a corpus, so that its gradient, used as a query vector, orders
 documents almost as the q-net does. The mean of its gradients at a few documents from all over the
-corpus tells where to look first; the nearest unseen documents are scored by the q-net; gradients
-are taken again at the best found, and so on until the best k no longer change.
+corpus tells where to look first; the nearest unseen documents are scored by the q-net; their scores
+bend the direction to where the best are (`slope.py`), and so on until the best k no longer change.
 
 The mean of the gradients is the better linear view: for vectors that are spread normally, it is the
 linear regression of the scores (Stein's lemma), where the gradient at their mean is the slope at a
@@ -31,18 +31,21 @@ from hypserini.search.candidates import Candidates
 from hypserini.search.costs import spread
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.modes.slope import Slope
 from hypserini.search.modes.steering import steer
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hits
 from hypserini.search.resident.candidates import ResidentNearest
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, score_block
 
-FEW_DOCUMENTS = 30_000
-"""Up to so many, a round fetches no more for there being more of them."""
+ROUNDS = 8
+"""At most: the first that brings nothing among the best is the last."""
 
-GROWTH = 1 / 3
-"""By this power of their number, a round fetches more: with 64 a round, overlap@10 was .99 at
-100,000 documents and .88 at a million; with 192, it is .99 there (`python -m benchmarks.scale`)."""
+MOSTLY = 3
+"""So many rounds a search takes mostly."""
+
+TELLING = 10
+"""So many of the best have to stay, though fewer are wanted, for a round to be the last."""
 
 WORTH_SHARING = 50_000_000
 """Multiplications of a round from which on they are shared out to all threads."""
@@ -57,7 +60,6 @@ class Nearest(Candidates):
         block: Documents handed out at once, at most.
         filter: Leaves out all other documents.
         position: The query's place in its batch, for errors.
-        few: How many of the best documents `best_vectors` gives, at most.
 
     Attributes:
         direction: `[dim] float32`, to be filled before `fetch`.
@@ -70,14 +72,12 @@ class Nearest(Candidates):
         block: int,
         filter: Filter | None = None,
         position: int = 0,
-        few: int = 16,
     ) -> None:
         if min(k, block) < 1:
             raise ValueError(f"k ({k}) and block ({block}) must be at least 1")
-        super().__init__("Nearest", index, 1, block, k, block, few, java_of(filter))
+        super().__init__("Nearest", index, 1, block, k, block, java_of(filter))
         self._first_query = position
         self.direction = self._tensor(self._java.direction(), (index.dimension,))
-        self._best = self._tensor(self._java.best(), (few, index.dimension))
 
     def fetch(self, count: int, ef: int, by_angle: bool = False, by_format: bool = False) -> int:
         """Hand out the up to `count` unseen documents with the largest inner products.
@@ -99,10 +99,6 @@ class Nearest(Candidates):
         """How many of the documents accepted last are among the best k now."""
         return int(self._java.entered(0))
 
-    def best_vectors(self) -> torch.Tensor:
-        """The vectors of the best few documents, `[n, dim] float32`, valid until it is asked."""
-        return self._best[: self._java.writeBest()]
-
 
 @dataclass(frozen=True, slots=True)
 class TangentOptions:
@@ -112,11 +108,10 @@ class TangentOptions:
         fetch: Documents scored a round.
         rounds: Rounds at most.
         ef: Documents kept by the vector search of the first round: more find what is nearest more
-            surely. By default as many as all rounds fetch.
+            surely. By default as many as three rounds fetch.
         max_scored: Documents scored a query, at most. As many as there are: exhaustive search.
         stable: The share of the best k that a round may still change to be the last; below 0, none
-            is the last before all rounds are done.
-        few: The next gradients are taken at so many best documents.
+            is the last before all rounds are done. By default one in 200: of 100 hits, none.
         steering: Search for them by the `format`, or by raw `floats`; by default what suits the
             index better.
     """
@@ -125,35 +120,29 @@ class TangentOptions:
     rounds: int | None = None
     ef: int | None = None
     max_scored: int | None = None
-    stable: float = 0.0
-    few: int | None = None
+    stable: float = 0.005
     steering: Literal["format", "floats"] | str | None = None
 
     def __post_init__(self) -> None:
         if self.steering not in (None, "format", "floats"):
             raise ValueError(f"steering is {self.steering!r} and must be 'format' or 'floats'")
         check_range(1, fetch=self.fetch, rounds=self.rounds, ef=self.ef)
-        check_range(1, max_scored=self.max_scored, few=self.few)
+        check_range(1, max_scored=self.max_scored)
         check_range(-1, 1, stable=self.stable)
 
-    def follow(self, k: int, documents: int) -> Plan:
-        """The numbers for `k` hits of an index of so many documents.
-
-        Among more documents, more lie as near to a direction as the best do: `GROWTH` was measured.
-        """
-        tiles = max(20 * math.sqrt(k), 0.98 * k) / TILE
-        tiles *= max(1.0, (documents / FEW_DOCUMENTS) ** GROWTH)
-        fetch = self.fetch or TILE * max(1, int(tiles))
-        rounds = self.rounds or 3
+    def follow(self, k: int) -> Plan:
+        """The numbers for `k` hits."""
+        fetch = self.fetch or TILE * math.ceil(max(30 * math.sqrt(k), 0.98 * k) / TILE)
+        rounds = self.rounds or ROUNDS
         return Plan(
             fetch=fetch,
             rounds=rounds,
-            ef=max(fetch, self.ef or rounds * fetch),
+            ef=max(fetch, self.ef or MOSTLY * fetch),
             wide_ef=max(fetch, self.ef or math.ceil(1000 * math.sqrt(k))),
             first=first_points(self.max_scored),
             max_scored=self.max_scored or SOME + fetch * rounds,
+            expected=self.max_scored or SOME + fetch * min(rounds, MOSTLY),
             stable=int(self.stable * k),
-            few=self.few or min(max(k, 32), 64),
             steering=self.steering,
         )
 
@@ -165,6 +154,7 @@ class Plan:
     Attributes:
         wide_ef: `ef` where the graph was built by another similarity than the scores follow.
         first: Documents scored to know where to look first.
+        expected: Documents scored, mostly.
     """
 
     fetch: int
@@ -173,8 +163,8 @@ class Plan:
     wide_ef: int
     first: int
     max_scored: int
+    expected: int
     stable: int
-    few: int
     steering: str | None
 
     def within(self, documents: int) -> Plan:
@@ -185,7 +175,6 @@ class Plan:
             fetch=min(self.fetch, most),
             ef=min(self.ef, most),
             wide_ef=min(self.wide_ef, most),
-            few=min(self.few, most),
         )
 
 
@@ -199,13 +188,13 @@ def search_by_tangents(
 ) -> list[Hits]:
     """Rank the documents that tangent search finds for each query of a batch.
 
-    A budget that covers all documents that may be returned makes it exhaustive and exact.
+    Where it would score about all documents that may be returned, it is exhaustive and exact.
 
     Raises:
         IndexingError: The budget does not go beyond the documents that tell where to look.
     """
-    plan = options.follow(k, index.num_vectors).within(index.num_vectors)
-    if plan.max_scored >= count_searched(index, filter):
+    plan = options.follow(k).within(index.num_vectors)
+    if plan.expected >= count_searched(index, filter):
         return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
     if plan.max_scored <= SOME:
         raise IndexingError(
@@ -237,17 +226,18 @@ def _search(
     first = first_tangent(index, q_net, plan.first)
     cost.evaluations += first.evaluations
     cost.score_ms += first.milliseconds
-    direction = first.direction
     steering = steer(index, first.by_angle, plan.steering)
     ef = plan.ef if steering.fits else plan.wide_ef
+    slope = Slope(first.direction, by_angle=first.by_angle)
     nearest: Nearest | ResidentNearest
+    kept = max(k, TELLING)
     if scorer.field is None:
-        nearest = Nearest(index, max(k, plan.few), block, filter, position, plan.few)
+        nearest = Nearest(index, kept, block, filter, position)
     else:
-        nearest = ResidentNearest(scorer.field, k, block, filter, position, plan.few)
+        nearest = ResidentNearest(scorer.field, kept, block, filter, position)
     with nearest:
         for _ in range(plan.rounds):
-            nearest.direction[:] = steering.aim(direction)
+            nearest.direction[:] = steering.aim(slope.direction)
             count = min(plan.fetch, plan.max_scored - cost.evaluations)
             # The first search is wide; the next ones look around what is best now.
             width = count if cost.rounds else ef
@@ -260,9 +250,8 @@ def _search(
             cost.rounds += 1
             if cost.evaluations >= plan.max_scored or nearest.entered() <= plan.stable:
                 break
-            points = nearest.best_vectors()
             before = time.perf_counter()
-            direction = q_net.tangent(points)[1][0]
+            slope.learn(nearest.vectors[:n], nearest.scores[0, :n])
             cost.score_ms += (time.perf_counter() - before) * 1e3
         hits = Hits.of(nearest.hits(0), cost)
     del hits[k:]
@@ -275,7 +264,8 @@ class FirstTangent:
     """Where to look first.
 
     Attributes:
-        direction: `[dim]`, the mean of the gradients at documents from all over the corpus.
+        direction: `[dim] float32`, the mean of the gradients at documents from all over the corpus:
+            scores grow about by its product with a vector, or with one of length 1.
         by_angle: Scores follow the angle with the direction, not the inner product.
         evaluations: Documents scored to know that.
         milliseconds: What that took.
@@ -302,8 +292,11 @@ def first_tangent(index: Index, q_net: QNet, points: int) -> FirstTangent:
     some = vectors[spread(len(vectors), points)]
     scores, direction = (found[0].float().cpu() for found in q_net.tangent(some))
     products = some @ direction
-    angles = products / some.norm(dim=1).clamp_min(1e-12)
+    lengths = some.norm(dim=1).clamp_min(1e-12)
+    angles = products / lengths
     by_angle = bool(_correlation(scores, angles) > _correlation(scores, products))
+    if by_angle:  # what a gradient says of a vector is that much more of one of length 1
+        direction = direction / (1 / lengths).mean()
     return FirstTangent(direction, by_angle, len(some), (time.perf_counter() - before) * 1e3)
 
 

@@ -235,11 +235,9 @@ class ResidentNearest(ResidentCandidates):
         block: int,
         filter: Filter | None = None,
         position: int = 0,
-        few: int = 16,
     ) -> None:
-        super().__init__(field, 1, max(k, few))
+        super().__init__(field, 1, k)
         self._first_query = position
-        self._few = few
         self._block = block
         self._accepted = None if filter is None else field.accepted(filter)
         self._seen = torch.empty(0, dtype=torch.long)
@@ -265,7 +263,3 @@ class ResidentNearest(ResidentCandidates):
         """How many of the rows accepted last are among the best k now."""
         best, _ = self.best_rows(0)
         return int(torch.isin(self._rows.cpu(), best).sum())
-
-    def best_vectors(self) -> Tensor:
-        """The vectors of the best few documents, `[n, dim]`, on the field's device."""
-        return self.field.gather(self.best_rows(0)[0][: self._few])

@@ -112,11 +112,6 @@ public abstract class Candidates implements Closeable {
     return best[query].worst();
   }
 
-  /** The best few documents of a query. */
-  protected final int[] best(int query, int few) {
-    return best[query].best(few);
-  }
-
   /** Ranks the best documents of a query; returns their docids as {@link Texts}. */
   public final byte[] hits(int query) throws IOException {
     rank(query);

@@ -16,35 +16,22 @@ public final class Nearest extends Candidates {
   private SteeredSearch search; // made with the first fetch
   private final SharedBuffer shared;
   private final FloatBuffer direction;
-  private final SharedBuffer sharedBest;
-  private final FloatBuffer bestVectors;
-  private final int few;
   private int count;
   private int ef;
   private boolean byAngle;
 
-  private Nearest(Lease lease, int k, int block, int few, Filter filter) throws IOException {
+  private Nearest(Lease lease, int k, int block, Filter filter) throws IOException {
     super(lease, 1, k, block);
-    this.few = few;
-    sharedBest = lease.borrow(4L * dimension * few);
-    bestVectors = sharedBest.floats();
     shared = lease.borrow(4L * dimension);
     direction = shared.floats();
     segments = new GraphSegments(index, filter);
   }
 
   /**
-   * @param few how many of the best documents the caller wants the vectors of
    * @param filter null: all documents
    */
-  public static Nearest open(Index index, int k, int block, int few, Filter filter)
-      throws IOException {
-    return Lease.hold(index, lease -> new Nearest(lease, k, block, few, filter));
-  }
-
-  /** Shared with the caller: what {@link #writeBest} leaves. */
-  public SharedBuffer best() {
-    return sharedBest;
+  public static Nearest open(Index index, int k, int block, Filter filter) throws IOException {
+    return Lease.hold(index, lease -> new Nearest(lease, k, block, filter));
   }
 
   /** Shared with the caller: the direction. */
@@ -73,16 +60,5 @@ public final class Nearest extends Candidates {
     int[] numbers = search.nearest(new Direction(steering, byAngle), count, ef);
     segments.handAll(numbers, 0, numbers.length, vectors, docs);
     return numbers.length;
-  }
-
-  /** Writes the vectors of the best few documents into {@link #best}; returns how many. */
-  public int writeBest() throws IOException {
-    int[] found = best(0, few);
-    for (int i = 0; i < found.length; i++) {
-      int number = segments.numberOf(found[i]);
-      GraphSegment segment = segments.of(number);
-      bestVectors.put(i * dimension, segment.vector(number - segment.ordinalBase));
-    }
-    return found.length;
   }
 }

@@ -60,14 +60,6 @@ final class TopK {
     return Arrays.copyOf(docs, size);
   }
 
-  /** The best few documents; at equal scores those that come first in the index. */
-  int[] best(int few) {
-    long[] keys = new long[size];
-    Arrays.setAll(keys, i -> (long) descending(scores[i]) << 32 | docs[i]);
-    Arrays.sort(keys);
-    return Arrays.stream(keys).limit(few).mapToInt(key -> (int) key).toArray();
-  }
-
   /** Writes out documents and scores, best first. The heap stays as it is. */
   void ranked(int[] docsOut, float[] scoresOut) throws IOException {
     long[] keys = new long[size];

@@ -322,7 +322,7 @@ def test_auto_is_exhaustive_for_few_documents(searcher: LuceneHypencoderSearcher
 
     assert rank(searcher, K, "auto")["0"].cost.mode == "exhaustive"
     assert rank(searcher, K, "auto", AutoOptions(quick_ms=0))["0"].cost.mode == "tangent" or (
-        TangentOptions().follow(K, DOCS).max_scored >= DOCS
+        TangentOptions().follow(K).max_scored >= DOCS
     )
 
 
