@@ -59,7 +59,7 @@ final class Workers implements Closeable {
         i--;
       }
     }
-    if (interrupted) {
+    if (interrupted || Thread.currentThread().isInterrupted()) { // the parts may have been quicker
       Thread.currentThread().interrupt();
       throw new InterruptedIOException("interrupted while documents were added");
     }
