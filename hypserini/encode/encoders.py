@@ -15,6 +15,7 @@ from hypserini.errors import ModelError
 from hypserini.modeling import DualEncoder, QNet
 from hypserini.modeling.fitting import Fitting
 from hypserini.modeling.packed_linear import pack_linears
+from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
 from hypserini.modeling.workers import check_threads
 
@@ -88,7 +89,7 @@ class DocumentEncoder(_TextEncoder):
         batch_size: Documents encoded at once.
 
     Raises:
-        ModelError: `max_length` leaves no room for a text.
+        ModelError: `max_length` leaves no room for a text, or the model encodes none.
     """
 
     texts = "documents"
@@ -96,6 +97,12 @@ class DocumentEncoder(_TextEncoder):
     def __init__(
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 64
     ) -> None:
+        if isinstance(model.passage_encoder, RecordedEncoder):
+            made_by = model.passage_encoder.name
+            raise ModelError(
+                f"{model.name} has no document encoder, for it was trained over the vectors of "
+                f"{made_by}: encode documents with {made_by}, and search them with this one."
+            )
         length = max_length or model.document_max_length
         super().__init__(model, model.config.document_prefix, length, batch_size)
 

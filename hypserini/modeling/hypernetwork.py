@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hypserini.modeling.onednn import PackedWeight
 from hypserini.modeling.q_net import QNet, q_net_class
 from hypserini.modeling.q_net_config import QNetConfig
+from hypserini.modeling.query_vector import QueryVector
 from hypserini.modeling.scoring import layer_norm
 
 # Standard deviations of the paper's initialisation; 768 whatever the model's width.
@@ -34,13 +35,21 @@ class Hypernetwork(nn.Module):
         transformer: the query's encoder, a transformers model with `last_hidden_state`.
         config: the q-net to produce.
         model_dim: the width of the transformer's states.
+        query_vector: makes the vector that stands beside the network, if the config asks for it.
     """
 
-    def __init__(self, transformer: nn.Module, config: QNetConfig, model_dim: int) -> None:
+    def __init__(
+        self,
+        transformer: nn.Module,
+        config: QNetConfig,
+        model_dim: int,
+        query_vector: QueryVector | None = None,
+    ) -> None:
         super().__init__()
         self.transformer = transformer
         self.q_net_config = config
         self._q_net_class = q_net_class(config.q_net_type)
+        self.query_vector = query_vector
         matrices, vectors = config.matrix_shapes, config.vector_sizes
         widths = [width for width, _ in matrices] + vectors
         self.hyper_base_matrices = _parameters([(1, rows, width) for width, rows in matrices])
@@ -98,8 +107,9 @@ class Hypernetwork(nn.Module):
             vectors = [
                 self._produce(states, pads, count + i) for i in range(len(config.vector_sizes))
             ]
+        own = None if self.query_vector is None else self.query_vector(states, attention_mask)
         return self._q_net_class(
-            config, [m.transpose(1, 2) for m in matrices], [v.squeeze(1) for v in vectors]
+            config, [m.transpose(1, 2) for m in matrices], [v.squeeze(1) for v in vectors], own
         )
 
     def _head(self, number: int) -> _Head:

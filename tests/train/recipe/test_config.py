@@ -239,7 +239,7 @@ def test_the_papers_recipe_is_in_its_configurations() -> None:
             512,
         )
         assert config.model_config.loss_kwargs[1]["only_use_first_item"] is True
-        assert config.model_config.head_initialization == "paper"
+        assert config.model_config.head_initialization is None  # the paper's
 
 
 @pytest.mark.parametrize(
