@@ -97,8 +97,12 @@ def check_example(value: Any, *, by_docid: bool = False) -> WholeExample:
     return value
 
 
-def read_examples(path: str | Path) -> Iterator[tuple[int, WholeExample]]:
+def read_examples(
+    path: str | Path, *, by_docid: bool = False
+) -> Iterator[tuple[int, WholeExample]]:
     """Stream the examples of a file with their line numbers; `.gz` is decompressed.
+
+    With `by_docid`, documents are named by their ids and need no text.
 
     Raises:
         TrainingError: the file is missing, damaged, empty or malformed; names line and field.
@@ -106,7 +110,7 @@ def read_examples(path: str | Path) -> Iterator[tuple[int, WholeExample]]:
     empty = True
     for line, text in read_lines(path, TrainingError, WHAT):
         try:
-            example = check_example(parse_json(text))
+            example = check_example(parse_json(text), by_docid=by_docid)
         except Malformed as error:
             raise TrainingError(f"{path}, line {line}: {error}") from error
         empty = False
