@@ -230,6 +230,7 @@ def open_teacher(
     specs: Sequence[str],
     *,
     index: str | None = None,
+    model: str | None = None,
     weights: Sequence[float] | None = None,
     device: str = "auto",
     dtype: str = "float32",
@@ -242,6 +243,7 @@ def open_teacher(
     Args:
         specs: Each a kind of `KINDS`, and after an equals sign its name: a model or a file.
         index: Whose vectors and texts are scored; needed by `encoder` and `bm25`.
+        model: The encoder of the index, where that does not say it.
         weights: Of several.
         device: As `load_model` takes it.
         dtype: As `load_model` takes it.
@@ -274,7 +276,7 @@ def open_teacher(
             return Bm25Teacher(opened)
         if kind == "encoder":
             assert index is not None
-            return EncoderTeacher(index, name or None, **how)
+            return EncoderTeacher(index, name or model, **how)
         if kind == "run":
             return RunTeacher(name)
         from hypserini.train.teach import cross_encoder, splade
