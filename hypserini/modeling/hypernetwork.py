@@ -107,9 +107,9 @@ class Hypernetwork(nn.Module):
             vectors = [
                 self._produce(states, pads, count + i) for i in range(len(config.vector_sizes))
             ]
-        own = None if self.query_vector is None else self.query_vector(states, attention_mask)
+        own = [] if self.query_vector is None else [self.query_vector(states, attention_mask)]
         return self._q_net_class(
-            config, [m.transpose(1, 2) for m in matrices], [v.squeeze(1) for v in vectors], own
+            config, [m.transpose(1, 2) for m in matrices], [v.squeeze(1) for v in vectors], *own
         )
 
     def _head(self, number: int) -> _Head:

@@ -119,8 +119,9 @@ class QNet:
         """The q-nets of what `_given` gives."""
         first = len(config.matrix_shapes)
         end = first + len(config.vector_sizes)
-        own = given[end] if config.add_query_vector else None
-        return cls(config, given[:first], given[first:end], own)
+        # A subclass of the user's own may take no more than the first three.
+        own = given[end : end + config.add_query_vector]
+        return cls(config, given[:first], given[first:end], *own)
 
     def _like(self, change: Callable[[Tensor], Tensor]) -> QNet:
         return self._of(self.config, [change(tensor) for tensor in self._given()])

@@ -46,6 +46,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="what encoder and bm25 score; items then need ids alone, and texts are its",
     )
     parser.add_argument(
+        "--students",
+        nargs="+",
+        metavar="MODEL",
+        help="say how closely these rank the items as the teacher does, over the vectors of "
+        "--index: Kendall's tau, and the overlap of the best ten",
+    )
+    parser.add_argument(
         "--score",
         choices=("logit", "probability"),
         default="logit",
@@ -93,6 +100,7 @@ def run(args: argparse.Namespace) -> None:
             ("cross-encoder" in kinds, "a cross-encoder", "score positive_label"),
             (bool(kinds & {"cross-encoder", "splade"}), "a model of texts", "max_length"),
             (len(args.teacher or []) > 1, "several teachers", "weights"),
+            (args.index is not None, "an --index", "students"),
         ],
     )
     by_docid = args.index is not None or kinds == {"run"}
@@ -134,6 +142,29 @@ def run(args: argparse.Namespace) -> None:
                 "texts longer than %d tokens, scored up to there: %s",
                 *(each.max_length, f"{each.truncated:,}"),
             )
+
+    if args.students:
+        _compare(args)
+
+
+def _compare(args: argparse.Namespace) -> None:
+    """Print how closely the students rank as what was written."""
+    import numpy as np
+
+    from hypserini.train.data.examples import read_examples
+    from hypserini.train.teach.agreement import DEPTH, agreement
+    from hypserini.train.teach.teachers import EncoderTeacher
+
+    examples = [example for _, example in read_examples(args.output, by_docid=True)]
+    taught = np.asarray([item["score"] for e in examples for item in e["items"]], np.float32)
+    print(f"tau    overlap@{DEPTH}  with the teacher, {len(examples):,} queries")
+    for name in args.students:
+        student = EncoderTeacher(args.index, name, args.device, args.dtype)
+        try:
+            found = agreement(examples, taught, student.score(examples))
+        finally:
+            student.close()
+        print(f"{found.correlation:.3f}  {found.overlap:.3f}       {name}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

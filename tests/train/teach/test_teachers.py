@@ -104,6 +104,20 @@ def test_the_command_scores_docids_by_a_run(tmp_path: Path) -> None:
     assert [[i["score"] for i in e["items"]] for e in taught] == [[9.0, 6.0, 1.0], [9.0, 6.0]]
 
 
+def test_students_are_compared_with_the_teacher(
+    index: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_jsonl(tmp_path / "in.jsonl", EXAMPLES)
+    flags = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.jsonl")]
+    flags += ["--index", str(index), "--teacher", "encoder", "--device", "cpu", "--quiet"]
+    assert main([*flags, "--students", str(tiny_model)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].split() == ["1.000", "1.000", str(tiny_model)]
+
+
 @pytest.mark.parametrize(
     ("specs", "over", "message"),
     [
