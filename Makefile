@@ -84,7 +84,8 @@ $(LUCENE10)/.ready: | $(READY)
 
 test: jar $(LUCENE10)/.ready ## run the tests (offline, no GPU needed)
 	OMP_WAIT_POLICY=PASSIVE HYPSERINI_LUCENE10_JAR_DIR=$(CURDIR)/$(LUCENE10) \
-	  $(RUN) -m pytest $(TESTS) --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	  $(RUN) -m pytest $(TESTS) --numprocesses $(WORKERS) \
+	  --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-crash: jar ## kill builds, searches and encodings 200 times (half an hour), check what is left
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest tests/test_crash.py -m slow -s $(ARGS)

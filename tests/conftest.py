@@ -21,6 +21,12 @@ import pytest
 # A job in the background ignores Ctrl-C, and so would the commands that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take long first, which else would run alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WORDS = (
     "index search query document vector graph score rank layer weight block network neural "

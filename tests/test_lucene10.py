@@ -23,6 +23,7 @@ TESTS = Path(__file__).resolve().parent
 OTHER_JAR = os.environ.get("HYPSERINI_LUCENE10_JAR_DIR")
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(not OTHER_JAR, reason="HYPSERINI_LUCENE10_JAR_DIR names no folder"),
     pytest.mark.skipif(
         jar.lucene_line(jar.anserini_jar()) == 10, reason="this Pyserini brings Lucene 10 itself"

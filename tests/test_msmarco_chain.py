@@ -1,5 +1,7 @@
 """The whole chain of `--topics dl19`, with a stand-in for what only the web has.
 
+pytestmark = pytest.mark.long
+
 A checkpoint of the published shape (random weights, the paper's file format) lies in the hub's
 cache under its name, topics and judgements lie where Pyserini caches them, and the collection is a
 file in MS MARCO's own format.

@@ -24,6 +24,7 @@ from benchmarks.machine import describe, table
 from benchmarks.scale.building import FACTS, build
 from benchmarks.scale.data import ScaleData, linearity, scale_data
 from benchmarks.scale.exact import exact_hits
+from benchmarks.scale.faiss_baselines import measure_faiss
 from benchmarks.scale.measure import measure, measure_filters
 from hypserini import cli
 from hypserini.defaults import BUNDLED_MODEL
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     exact = exact_hits(args.cache, data, args.sizes, len(data.q_nets))
     results: dict[str, Any] = {"machine": describe(), "building": [], "searching": []}
-    filtered = []
+    filtered, faiss = [], []
     for size, best in zip(sorted(args.sizes), exact, strict=True):
         for vectors in args.formats:
             folder = index_of(args, data, size, vectors)
@@ -66,10 +67,17 @@ def main(argv: list[str] | None = None) -> None:
             if args.filters:
                 shares = apart(measure_filters, folder / "index", data)
                 filtered += [[f"{size:,}", vectors, *row] for row in shares]
+        if args.faiss:
+            docids = [[hit.docid for hit in hits] for hits in best]
+            rows = apart(measure_faiss, args.cache, data, size, docids)
+            faiss += [[f"{size:,}", *row] for row in rows]
+    results["faiss"] = faiss
     print_building(results["building"])
     print_searching(results["searching"])
     if filtered:
         print_filters(filtered)
+    if faiss:
+        print_faiss(faiss)
     args.results.parent.mkdir(parents=True, exist_ok=True)
     args.results.write_text(json.dumps(results, indent=1) + "\n")
 
@@ -91,6 +99,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--memory", type=cli.size, help="that a build may take, such as 3g")
     parser.add_argument("--walks", action="store_true", help="the paper's walks as well")
     parser.add_argument("--filters", action="store_true", help="searches under filters as well")
+    parser.add_argument("--faiss", action="store_true", help="dot products by Faiss as well")
     parser.add_argument("--cache", type=Path, default=Path(".cache/bench-scale"))
     parser.add_argument("--results", type=Path, default=Path(".cache/bench-scale/results.json"))
     args = parser.parse_args(argv)
@@ -165,6 +174,15 @@ def print_filters(rows: list[list[Any]]) -> None:
         "tangent search under filters, k = 10",
         ["documents", "vectors", "let through", "first query ms", "median ms"],
         [[*row[:3], f"{row[3]:.1f}", f"{row[4]:.1f}"] for row in rows],
+    )
+
+
+def print_faiss(rows: list[list[Any]]) -> None:
+    """What a search for the mean gradient costs in Faiss, and finds."""
+    table(
+        "Faiss, dot products with the q-nets' mean gradients, k = 10",
+        ["documents", "index", "setting", "own best found", "q-net's best found", "median ms"],
+        [[*row[:3], *(f"{share:.3f}" for share in row[3:5]), f"{row[5]:.2f}"] for row in rows],
     )
 
 

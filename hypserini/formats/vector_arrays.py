@@ -12,7 +12,7 @@ import numpy as np
 
 from hypserini.errors import CollectionError, shorten
 from hypserini.formats.docids import read_docids
-from hypserini.formats.faiss_files import read_flat_index
+from hypserini.formats.faiss_files import FlatIndex, read_flat_index
 from hypserini.formats.reading import placed, read_lines, reading
 from hypserini.formats.values import Malformed, parse_json
 from hypserini.formats.vector_blocks import (
@@ -30,16 +30,26 @@ ID_FILES = ("docids.txt", "docid", "ids.txt")
 
 def read_npy_vectors(file: Path) -> Iterator[PendingBlock]:
     """Yield the blocks of an .npy file `[documents, dimension]`, which is mapped."""
+    vectors = _open_npy(file)
+    documents = file.with_name(DOCUMENTS)
+    texts = read_lines(documents, CollectionError) if documents.is_file() else None
+    docids = _docids_beside(file, len(vectors))
+    yield from _blocks(file, vectors, docids, texts)
+
+
+def count_npy_vectors(file: Path) -> int:
+    """The vectors of an .npy file, by its header."""
+    return len(_open_npy(file))
+
+
+def _open_npy(file: Path) -> np.ndarray:
     vectors = _map_npy(file)
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.shape[1]:
         raise CollectionError(
             f"{file} holds {vectors.dtype} {list(vectors.shape)}: expected [documents, dimension]"
             " floating-point numbers."
         )
-    documents = file.with_name(DOCUMENTS)
-    texts = read_lines(documents, CollectionError) if documents.is_file() else None
-    docids = _docids_beside(file, len(vectors))
-    yield from _blocks(file, vectors, docids, texts)
+    return vectors
 
 
 def _map_npy(file: Path) -> np.ndarray:
@@ -58,8 +68,7 @@ def _map_npy(file: Path) -> np.ndarray:
 
 def read_faiss_vectors(file: Path) -> Iterator[PendingBlock]:
     """Yield the blocks of a flat Faiss index, which is mapped."""
-    with reading(file, CollectionError, "Faiss index"), placed(str(file), CollectionError):
-        index = read_flat_index(file)
+    index = _open_faiss(file)
     docids = _docids_beside(file, len(index.vectors) if index.ids is None else None)
     if index.ids is not None:
         outside = np.flatnonzero((index.ids < 0) | (index.ids >= len(docids)))
@@ -70,6 +79,16 @@ def read_faiss_vectors(file: Path) -> Iterator[PendingBlock]:
             )
         docids = [docids[number] for number in index.ids]
     yield from _blocks(file, index.vectors, docids, None)
+
+
+def count_faiss_vectors(file: Path) -> int:
+    """The vectors of a flat Faiss index, by its header."""
+    return len(_open_faiss(file).vectors)
+
+
+def _open_faiss(file: Path) -> FlatIndex:
+    with reading(file, CollectionError, "Faiss index"), placed(str(file), CollectionError):
+        return read_flat_index(file)
 
 
 def _docids_beside(file: Path, count: int | None) -> list[str]:

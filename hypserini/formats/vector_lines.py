@@ -85,6 +85,13 @@ def read_parquet_vectors(file: Path) -> Iterator[PendingBlock]:
             row += len(batch)
 
 
+def count_parquet_vectors(file: Path) -> int:
+    """The rows of a Parquet file, by its footer."""
+    _, parquet = import_parquet()
+    with _arrow_errors(file):
+        return int(parquet.read_metadata(file).num_rows)
+
+
 @contextmanager
 def _arrow_errors(place: object) -> Iterator[None]:
     """Make an error of ours of what Arrow raises of a file that is damaged, or of another form.

@@ -14,11 +14,17 @@ from hypserini.formats.values import Malformed
 from hypserini.formats.vector_arrays import (
     DOCUMENTS,
     ID_FILES,
+    count_faiss_vectors,
+    count_npy_vectors,
     read_faiss_vectors,
     read_npy_vectors,
 )
 from hypserini.formats.vector_blocks import BLOCK, PendingBlock, VectorBlock
-from hypserini.formats.vector_lines import read_json_vectors, read_parquet_vectors
+from hypserini.formats.vector_lines import (
+    count_parquet_vectors,
+    read_json_vectors,
+    read_parquet_vectors,
+)
 from hypserini.formats.vector_writers import MANIFEST, Manifest
 
 __all__ = ["BLOCK", "PendingBlock", "VectorBlock", "VectorSource"]
@@ -53,6 +59,23 @@ class VectorSource:
                 f"{path} holds no vectors: expected .jsonl, .parquet, .npy with docids.txt, or a"
                 " Faiss index with its docid file."
             )
+
+    @property
+    def documents(self) -> int | None:
+        """How many there are, where the files say it without being read through.
+
+        Raises:
+            CollectionError: A file is malformed.
+        """
+        if self.manifest is not None:
+            return self.manifest.documents
+        count = 0
+        for file, read in self._readers:
+            if read not in _COUNTS:
+                return None
+            with reading(file, CollectionError, "vector file"):
+                count += _COUNTS[read](file)
+        return count
 
     def __iter__(self) -> Iterator[VectorBlock]:
         """Yield all documents in blocks of up to 4,096.
@@ -98,6 +121,12 @@ def _read_manifest(path: Path) -> Manifest | None:
 
 
 _Reader = Callable[[Path], Iterable[PendingBlock]]
+
+_COUNTS: dict[_Reader, Callable[[Path], int]] = {
+    read_parquet_vectors: count_parquet_vectors,
+    read_npy_vectors: count_npy_vectors,
+    read_faiss_vectors: count_faiss_vectors,
+}
 
 
 def _find_readers(path: Path) -> Iterator[tuple[Path, _Reader]]:

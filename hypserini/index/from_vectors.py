@@ -176,9 +176,8 @@ def _write(
 
 def _count(sources: Sequence[VectorSource]) -> int | None:
     """The vectors in all, where the files say it of themselves."""
-    if any(source.manifest is None for source in sources):
-        return None
-    return sum(source.manifest.documents for source in sources if source.manifest)
+    counts = [source.documents for source in sources]
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def _user_data(metadata: IndexMetadata | None, done: VectorProgress) -> dict[str, str]:

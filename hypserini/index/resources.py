@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from hypserini import jvm
@@ -82,28 +83,40 @@ def index_bytes(documents: int, dimension: int, vectors: str, m: int, text_bytes
 
 
 def check_disk(folder: Path, needed: int, *, merged: bool, is_estimate: bool) -> None:
-    """Refuse a build that the disk cannot hold, before it begins.
+    """Refuse a build that the disk cannot hold, and warn of one that it may not, before it begins.
+
+    Segments that are merged, be it in the background, are written anew before the old ones go.
 
     Args:
-        folder: Where the index grows.
-        needed: Bytes of the index, of which nothing is there yet.
-        merged: All of it will be written twice, before the first copy goes.
+        folder: Where the index grows; what is there already will be merged, too.
+        needed: Bytes of the index that are still to come.
+        merged: All of it will be merged for certain.
         is_estimate: The size is a guess from a part of the collection: warn only.
 
     Raises:
         IndexingError: There is not as much free.
     """
-    needed *= 2 if merged else 1
+    again = needed + _bytes_in(folder)
+    most, least = needed + again, needed + (again if merged else 0)
     free = shutil.disk_usage(folder).free
-    if needed <= free:
+    if most <= free:
         return
+    refused = least > free and not is_estimate
     said = (
-        f"the index will take about {_gib(needed)} while it is built, and {folder} has"
-        f" {_gib(free)} free"
+        f"the index {'will' if refused else 'may'} take about {_gib(least if refused else most)}"
+        f" more while it is built and merged, and {folder} has {_gib(free)} free"
     )
-    if not is_estimate:
+    if refused:
         raise IndexingError(f"{said}: make room, or choose another --index.")
     logger.warning("%s; if the disk fills, make room and go on with --resume", said)
+
+
+def _bytes_in(folder: Path) -> int:
+    size = 0
+    for entry in os.scandir(folder):
+        with suppress(FileNotFoundError):  # Lucene removes what it has merged
+            size += entry.stat().st_size
+    return size
 
 
 def _gib(size: int) -> str:

@@ -46,7 +46,8 @@ class VectorProgress:
         if not (
             isinstance(found.paths, list)
             and all(isinstance(path, str) for path in found.paths)
-            and isinstance(found.documents, int)
+            and type(found.documents) is int
+            and found.documents >= 0
             and isinstance(found.last, str)
         ):
             raise _unreadable(building)

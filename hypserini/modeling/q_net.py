@@ -14,7 +14,7 @@ from hypserini.errors import ModelError
 from hypserini.modeling.gradient import gradient_autograd, gradient_dense
 from hypserini.modeling.q_net_config import QNetConfig
 from hypserini.modeling.recompute import score_differentiably
-from hypserini.modeling.scoring import Packed, layer_norm, score_dense
+from hypserini.modeling.scoring import Packed, layer_norm, score_dense, score_groups_dense
 
 ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -267,6 +267,24 @@ class QNet:
             exact = torch.promote_types(self.dtype, torch.float32)
             out.add_(_products(self.query_vectors.to(exact), block.to(exact)).to(out.device))
         return out
+
+    @torch.no_grad()
+    def score_groups(self, points: Tensor) -> Tensor:
+        """Score for each query some documents of its own.
+
+        Args:
+            points: [q, n, dim] document vectors of any dtype and device.
+
+        Returns:
+            [q, n] float32 on the q-nets' device.
+        """
+        points = points.to(device=self.device, dtype=self.dtype)
+        if self.device.type == "cpu":  # one after the other, as `score` rounds
+            each = [one.score(own) for one, own in zip(self, points, strict=True)]
+            return torch.cat(each) if each else points.new_empty(points.shape[:2]).float()
+        if type(self).forward is QNet.forward:
+            return score_groups_dense(self, points)
+        return self.forward(points, training=False).float()
 
     def gradient(self, points: Tensor) -> Tensor:
         """The gradient of the score with respect to the document vector.

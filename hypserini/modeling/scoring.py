@@ -102,18 +102,27 @@ def _score_together(q_net: QNetWeights, block: Tensor, out: Tensor, rows: int) -
     group = max(1, rows // max(1, len(block)))
     for first in range(0, len(q_net), group):
         part = q_net[first : first + group]
-        biases = [vector.unsqueeze(1) for vector in part.vectors]
-
-        def product(
-            x: Tensor, layer: int, part: QNetWeights = part, biases: list[Tensor] = biases
-        ) -> Tensor:
-            if layer == len(biases):
-                return _output(x, part.matrices[layer])
-            return part.activation_(torch.baddbmm(biases[layer], x, part.matrices[layer]))
-
+        product = _batched(part)
         for start in range(0, len(block), rows):
             x = block[start : start + rows].expand(len(part), -1, -1)
             out[first : first + group, start : start + rows] = _score_slice(q_net, x, product)
+
+
+def score_groups_dense(q_net: QNetWeights, points: Tensor) -> Tensor:
+    """The scores `[q, n]` of `points` `[q, n, dim]`, some of each query's own; as `score_dense`."""
+    return _score_slice(q_net, points, _batched(q_net)).float()
+
+
+def _batched(q_net: QNetWeights) -> Callable[[Tensor, int], Tensor]:
+    """The products of all queries in one call; for `_score_slice`."""
+    biases = [vector.unsqueeze(1) for vector in q_net.vectors]
+
+    def product(x: Tensor, layer: int) -> Tensor:
+        if layer == len(biases):
+            return _output(x, q_net.matrices[layer])
+        return q_net.activation_(torch.baddbmm(biases[layer], x, q_net.matrices[layer]))
+
+    return product
 
 
 def _output(x: Tensor, weights: Tensor) -> Tensor:

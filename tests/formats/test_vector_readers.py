@@ -51,9 +51,12 @@ def test_what_is_written_is_read(tmp_path, format: str) -> None:
         writer.write(DOCIDS[20:], ROWS[20:], texts[20:], raws[20:])
     source = VectorSource(tmp_path / "made")
     assert source.manifest == manifest
+    assert source.documents == 50
     [block] = list(source)
     assert (block.docids, block.contents, block.raws) == (DOCIDS, texts, raws)
     assert np.array_equal(block.vectors, ROWS)
+    (tmp_path / "made" / MANIFEST).unlink()
+    assert VectorSource(tmp_path / "made").documents == (None if format == "jsonl" else 50)
 
 
 def test_marks_and_first_lines_of_docids_are_left_out(tmp_path) -> None:
@@ -99,6 +102,7 @@ def test_flat_indexes_of_faiss(tmp_path, kind: str) -> None:
     save_faiss(tmp_path, faiss_index(kind))
     docids, vectors = read(tmp_path)
     assert np.array_equal(vectors, ROWS)
+    assert VectorSource(tmp_path).documents == len(ROWS)
     # As a search gives them: by the ids that the index was given.
     assert docids == (DOCIDS[::-1] if kind.startswith("IDMap") else DOCIDS)
 

@@ -215,7 +215,7 @@ def test_nan_in_the_model_is_an_error(
 @pytest.fixture(scope="module")
 def slow_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "slow.jsonl"
-    return write_jsonl(path, make_documents(20_000))
+    return write_jsonl(path, make_documents(8_000))
 
 
 def test_a_killed_build_is_resumed_without_losing_or_doubling_a_document(
@@ -235,15 +235,15 @@ def test_a_killed_build_is_resumed_without_losing_or_doubling_a_document(
         metadata = IndexMetadata.from_user_data(opened.metadata, str(building))
         assert metadata is not None
         assert opened.num_docs == metadata.consumed
-        assert 0 < metadata.consumed < 20_000
+        assert 0 < metadata.consumed < 8_000
         assert not metadata.complete
     other = make_model(tmp_path / "other-model", seed=5)
     wrong = [other if argument == tiny_model else argument for argument in base]
     assert "fingerprint" in failure(capsys, *wrong, "--resume")
     assert build(*base, "--resume") == 0
     found = docids(path)
-    assert len(found) == len(set(found)) == 20_000
+    assert len(found) == len(set(found)) == 8_000
     with Index(path) as opened:
-        assert opened.num_docs == 20_000
+        assert opened.num_docs == 8_000
     assert not building.exists()
     shutil.rmtree(path)

@@ -93,7 +93,7 @@ def test_memory_that_is_none_is_refused(flags, tmp_path, memory: str, said: str,
 
 
 def test_vectors_that_the_disk_cannot_hold_are_refused_before_any_is_written(
-    flags, tmp_path: Path, monkeypatch, capsys
+    flags, tmp_path: Path, monkeypatch, capsys, caplog
 ) -> None:
     from hypserini.encode.__main__ import main as encode
 
@@ -109,6 +109,7 @@ def test_vectors_that_the_disk_cannot_hold_are_refused_before_any_is_written(
         assert "make room" in said
         assert not (tmp_path / "ix").exists()
         assert main(build) == 0
+        assert "may take" in caplog.text  # for what is merged in the background
     with Index(tmp_path / "ix") as index:
         size = sum(file.stat().st_size for file in index.path.iterdir())
         assert index.num_docs == 400

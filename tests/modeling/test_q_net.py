@@ -12,6 +12,7 @@ import torch
 
 from hypserini.errors import ModelError
 from hypserini.modeling import QNet, QNetConfig, q_net_config
+from hypserini.modeling.scoring import score_groups_dense
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 ERF = np.vectorize(math.erf)
@@ -204,6 +205,18 @@ def test_score_takes_other_dtypes_and_writes_where_it_is_told(dim):
     assert half.dtype is torch.float32
     np.testing.assert_allclose(half.numpy(), wanted, atol=0.15)
     assert not np.allclose(half.numpy(), wanted, atol=1e-5)
+
+
+def test_documents_of_each_querys_own_score_as_in_its_block():
+    for sizes in ((32, 32, 32, 1), (32, 1)):
+        q_net = make(QNetConfig(sizes), queries=3)
+        groups = documents(3 * 64, 32).view(3, 64, 32)
+        found = q_net.score_groups(groups)
+        assert found.dtype is torch.float32
+        for one, group, scores in zip(q_net, groups, found, strict=True):
+            assert torch.equal(one.score(group)[0], scores)
+        assert torch.allclose(score_groups_dense(q_net, groups), found, atol=1e-5)
+        assert q_net.score_groups(groups[:, :0]).shape == (3, 0)
 
 
 def test_the_gradient_at_a_document_is_the_scores_slope():

@@ -12,6 +12,8 @@ import pytest
 from conftest import SHARED
 from processes import run
 
+pytestmark = pytest.mark.long
+
 PYSERINI = Path(__file__).resolve().parents[1] / "pyserini_offline.py"
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "rerank_bm25.py"
 OLD_LINE = version("pyserini").startswith("1.")

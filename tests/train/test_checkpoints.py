@@ -23,6 +23,8 @@ from hypserini.train.retrieval_set import read_retrieval_set
 from hypserini.train.trainer import train
 from hypserini.train.validation import RetrievalValidation
 
+pytestmark = pytest.mark.long
+
 Settings = Callable[..., dict[str, Any]]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

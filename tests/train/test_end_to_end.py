@@ -7,11 +7,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from hypserini.index.__main__ import main as index
 from hypserini.search.__main__ import main as search
+
+pytestmark = pytest.mark.long
 
 # Every key of the paper's hypencoder.6_layer.yaml. Changed: paths, the widths of a tiny base, and
 # how long it trains.

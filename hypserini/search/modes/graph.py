@@ -14,8 +14,9 @@ from hypserini.index.reader import Index
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
+from hypserini.search.modes.first_tangent import FirstTangents, first_tangents
 from hypserini.search.modes.steering import steer
-from hypserini.search.modes.tangent import FirstTangent, first_points, first_tangent
+from hypserini.search.modes.tangent_options import first_points
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hits
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, drive
@@ -178,7 +179,7 @@ def search_by_graph(
     rankings = []
     for position, q_net in enumerate(scorer.q_net):
         started = time.perf_counter()
-        first = first_tangent(index, q_net, points) if options.entry == "tangent" else None
+        first = first_tangents(index, q_net, points) if options.entry == "tangent" else None
         left = replace(options, max_scored=budget - (first.evaluations if first else 0))
         with GraphWalk(index, k, _block(options), left, filter, position) as walk:
             _enter(walk, index, batch, left, first, filter, position)
@@ -204,15 +205,15 @@ def _enter(
     index: Index,
     batch: QueryBatch,
     options: GraphOptions,
-    first: FirstTangent | None,
+    first: FirstTangents | None,
     filter: Filter | None,
     position: int,
 ) -> None:
     """Choose the entry points of one query."""
     count = min(options.num_entry_points or 1, options.max_scored or 1, jvm.LARGEST)
     if first is not None:
-        steering = steer(index, first.by_angle)
-        walk.direction[:] = steering.aim(first.direction)
+        steering = steer(index, bool(first.by_angle))
+        walk.direction[:] = steering.aim(first.directions[0].cpu())
         walk.enter_nearest(count, 600, steering.by_angle, steering.by_format)
     elif options.entry == "random":
         walk.enter_random(count, options.seed)

@@ -17,7 +17,6 @@ from hypserini.errors import ModelError
 from hypserini.modeling.scoring import TILE
 from hypserini.search.filters import Filter
 from hypserini.search.resident.field import Part, ResidentField
-from hypserini.search.resident.products import products
 
 NOWHERE = -1
 
@@ -37,7 +36,7 @@ class BestRows:
         self.rows = torch.empty(queries, 0, dtype=torch.long, device=device)
 
     def offer(self, scores: Tensor, rows: Tensor) -> None:
-        """Take scores `[q, n]` of the rows `[n]`."""
+        """Take scores `[q, n]` of the rows `[n]`, or `[q, n]` of each query's own."""
         if self.scores.device.type == "cpu" and self.rows.shape[1] == self.k:
             # A look costs less than ranking; on a GPU it would mean to wait. NaN is not less.
             worst = self.scores[:, -1:]
@@ -219,47 +218,3 @@ class ResidentRows(ResidentCandidates):
         """As in `ResidentCandidates`."""
         rows = next(self._blocks, None)
         return 0 if rows is None else self._gather(rows)
-
-
-class ResidentNearest(ResidentCandidates):
-    """Hands out the unseen rows nearest to a direction, exactly. As `Nearest`, for one query.
-
-    Attributes:
-        direction: `[dim] float32` on the CPU, to be filled before `fetch`.
-    """
-
-    def __init__(
-        self,
-        field: ResidentField,
-        k: int,
-        block: int,
-        filter: Filter | None = None,
-        position: int = 0,
-    ) -> None:
-        super().__init__(field, 1, k)
-        self._first_query = position
-        self._block = block
-        self._accepted = None if filter is None else field.accepted(filter)
-        self._seen = torch.empty(0, dtype=torch.long)
-        self.direction = torch.zeros(field.index.dimension)
-
-    def fetch(self, count: int, ef: int, by_angle: bool = False, by_format: bool = False) -> int:
-        """As of `Nearest`; `ef` and the format are of no matter, for all products are computed."""
-        most = min(count, self._block) + len(self._seen)
-        best = BestRows(1, most, self.field.device)
-        for part in self.field.parts:
-            found = products(part.vectors[: part.rows], self.direction, by_angle)
-            if self._accepted is not None:
-                here = self._accepted[part.first : part.first + part.rows]
-                found = found.masked_fill(~here.to(part.device), -torch.inf)
-            scores, at = found.topk(min(most, len(found)))
-            best.offer(scores[None].to(best.scores.device), (at + part.first).to(best.rows.device))
-        rows = best.rows[0][best.scores[0] > -torch.inf].cpu()
-        rows = rows[~torch.isin(rows, self._seen)][: min(count, self._block)]
-        self._seen = torch.cat([self._seen, rows])
-        return self._gather(rows) if len(rows) else 0
-
-    def entered(self) -> int:
-        """How many of the rows accepted last are among the best k now."""
-        best, _ = self.best_rows(0)
-        return int(torch.isin(self._rows.cpu(), best).sum())

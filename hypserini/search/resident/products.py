@@ -1,4 +1,4 @@
-"""Inner products of vectors with a direction, added up in float32 whatever they are kept as."""
+"""Inner products of vectors with directions, added up in float32 whatever they are kept as."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ AT_ONCE = 1 << 16
 """Rows that are widened to float32 at once."""
 
 
-def products(vectors: Tensor, direction: Tensor, by_angle: bool = False) -> Tensor:
-    """The inner products of vectors `[n, dim]` with a direction `[dim]`, `[n] float32`.
+def products(vectors: Tensor, directions: Tensor, by_angle: Tensor) -> Tensor:
+    """The inner products of vectors `[n, dim]` with directions `[q, dim]`, `[q, n] float32`.
 
     Args:
         vectors: Of any number format, on any device.
-        direction: On any device.
-        by_angle: Divide by the vectors' lengths.
+        directions: `float32`, there.
+        by_angle: `[q] bool`, there: divide by the vectors' lengths.
     """
-    direction = direction.to(vectors.device, torch.float32)
-    found = torch.empty(len(vectors), device=vectors.device)
+    found = torch.empty(len(directions), len(vectors), device=vectors.device)
     for start in range(0, len(vectors), AT_ONCE):
         some = vectors[start : start + AT_ONCE].float()
-        part = found[start : start + AT_ONCE]
-        torch.mv(some, direction, out=part)
-        if by_angle:
-            part.div_(some.norm(dim=1).clamp_min_(1e-12))
+        part = some @ directions.T
+        lengths = some.norm(dim=1, keepdim=True).clamp_min_(1e-12)
+        part /= torch.where(by_angle[None], lengths, 1.0)
+        found[:, start : start + AT_ONCE] = part.T
     return found

@@ -104,6 +104,28 @@ def test_tangent_search(resident, lucene, topics) -> None:
     assert sum(same) >= 0.98 * K * len(qids)
 
 
+@pytest.mark.parametrize("options", [TangentOptions(fetch=4), TangentOptions(max_scored=200)])
+def test_a_batch_finds_what_its_queries_find_alone(resident, topics, options) -> None:
+    queries, qids = list(topics.values()), list(topics)
+    how = {"k": K, "mode": "tangent", "options": options}
+    together = resident.batch_search(queries, qids, **how)
+    assert len({hits.cost.rounds for hits in together.values()}) > 1 or options.max_scored
+    for qid, query in topics.items():
+        alone = resident.search(query, **how)
+        assert_same_ranking(together[qid], alone)
+        assert together[qid].cost.evaluations == alone.cost.evaluations
+
+
+@pytest.mark.parametrize("let_through", [60, 100])
+def test_a_filter_that_ends_a_tangent_search(resident, lucene, topics, let_through: int) -> None:
+    docids = random.Random(2).sample(list(lucene.index.docids()), let_through)
+    options = TangentOptions(fetch=16, rounds=99, stable=-1)  # 48 and 48 are expected
+    how = {"k": 2 * let_through, "filter": docids}
+    for query in topics.values():
+        found = resident.search(query, mode="tangent", options=options, **how)
+        assert_same_ranking(found, lucene.search(query, mode="exhaustive", **how))
+
+
 def test_reranking(resident, lucene, topics) -> None:
     queries, qids = list(topics.values()), list(topics)
     docids = [*random.Random(3).sample(list(lucene.index.docids()), 130), "not there"]
