@@ -14,6 +14,7 @@ from torch import Tensor
 from hypserini.errors import ModelError
 from hypserini.modeling import DualEncoder, QNet
 from hypserini.modeling.fitting import Fitting
+from hypserini.modeling.nested import check_size
 from hypserini.modeling.packed_linear import pack_linears
 from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
@@ -165,16 +166,25 @@ class QueryEncoder(_TextEncoder):
         max_length: Tokens encoded of a query, special ones included; by default the model's, and
             at most what its transformer can read.
         batch_size: Queries encoded at once.
+        blocks: Hidden blocks of the q-nets, of a model of nested sizes; None: all.
 
     Raises:
-        ModelError: `max_length` leaves no room for a text.
+        ModelError: `max_length` leaves no room for a text, or the model has no such q-nets.
     """
 
     texts = "queries"
 
     def __init__(
-        self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 32
+        self,
+        model: DualEncoder,
+        *,
+        max_length: int | None = None,
+        batch_size: int = 32,
+        blocks: int | None = None,
     ) -> None:
+        if blocks is not None:
+            check_size(blocks, model.q_net_config, model.nested, model.name)
+        self.blocks = blocks
         length = max_length or model.query_max_length
         super().__init__(model, model.config.query_prefix, length, batch_size)
 
@@ -210,7 +220,9 @@ class QueryEncoder(_TextEncoder):
         rows = self._tokenize(texts)
         parts: list[QNet] = []
         self._fitting.run(
-            lambda start, end: parts.append(self.model.encode_queries(*self._pad(rows[start:end]))),
+            lambda start, end: parts.append(
+                self.model.encode_queries(*self._pad(rows[start:end]), self.blocks)
+            ),
             len(rows),
         )
         return parts[0] if len(parts) == 1 else QNet.cat(parts)

@@ -18,10 +18,12 @@ from hypserini.modeling.batch_scores import BatchScores
 from hypserini.modeling.configuration import DualEncoderConfig, HypencoderConfig
 from hypserini.modeling.hypernetwork import Hypernetwork
 from hypserini.modeling.losses import similarity_losses
+from hypserini.modeling.nested import shortened, shortened_config
 from hypserini.modeling.pooling import pool
 from hypserini.modeling.positions import positions_of
 from hypserini.modeling.projections import make_projections, projected_width
 from hypserini.modeling.q_net import QNet
+from hypserini.modeling.q_net_config import QNetConfig
 from hypserini.modeling.query_vector import QueryVector
 from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.modeling.transformer import make_transformer, vocabulary_size
@@ -113,9 +115,21 @@ class DualEncoder(PreTrainedModel):
                 for part in ("transformer", "projections")
             }
 
-    def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> QNet:
-        """Turn queries [q, length] into q q-nets, differentiably."""
-        return self.query_encoder(input_ids, attention_mask)
+    def encode_queries(
+        self, input_ids: Tensor, attention_mask: Tensor, blocks: int | None = None
+    ) -> QNet:
+        """Turn queries [q, length] into q q-nets, differentiably.
+
+        With `blocks`, of a Hypencoder, into q-nets of so many hidden blocks (`nested`).
+        """
+        if blocks is None:
+            return self.query_encoder(input_ids, attention_mask)
+        return self.query_encoder(input_ids, attention_mask, blocks)
+
+    @property
+    def nested(self) -> list[int]:
+        """Sizes of q-nets, in hidden blocks, that are trained beside the whole one."""
+        return list((self.config.query_encoder_kwargs or {}).get("nested") or [])
 
     def encode_documents(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Turn documents [n, length] into vectors [n, dim], differentiably."""
@@ -152,12 +166,24 @@ class DualEncoder(PreTrainedModel):
             assert passage_attention_mask is not None
             documents = self.encode_documents(passage_input_ids, passage_attention_mask)
         scores = BatchScores(q_net, documents, training=self.training)
-        losses = {name: loss(scores, labels) for name, loss in self._losses}
+        sizes = [scores] + [
+            BatchScores(shortened(q_net, blocks), documents, training=self.training)
+            for blocks in self.nested
+        ]
+        losses = {
+            name: torch.stack([loss(size, labels) for size in sizes]).sum()
+            for name, loss in self._losses
+        }
         return DualEncoderOutput(
             loss=torch.stack(list(losses.values())).sum() if losses else None,
             similarity=scores.own,
             losses={name: loss.detach() for name, loss in losses.items()},
         )
+
+    @property
+    def q_net_config(self) -> QNetConfig:
+        """The whole q-net that a query becomes; a bi-encoder's has no hidden block."""
+        return getattr(self.query_encoder, "q_net_config", QNetConfig((self.dim, 1)))
 
     @property
     def dim(self) -> int:
@@ -291,6 +317,8 @@ class HypencoderDualEncoder(DualEncoder):
                 f"the q-net scores vectors of {self.query_encoder.q_net_config.dim} dimensions, "
                 f"but the documents' have {self.dim}: mend vector_dimensions."
             )
+        for blocks in self.nested:
+            shortened_config(q_net, blocks)
         if kwargs.get("freeze_transformer"):
             self.query_encoder.transformer.requires_grad_(False)
         if (config.passage_encoder_kwargs or {}).get("freeze_transformer"):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hypserini.modeling.nested import shortened_config
 from hypserini.modeling.onednn import PackedWeight
 from hypserini.modeling.q_net import QNet, q_net_class
 from hypserini.modeling.q_net_config import QNetConfig
@@ -82,31 +83,32 @@ class Hypernetwork(nn.Module):
             nn.init.zeros_(self.hyper_base_vectors[i])
             nn.init.normal_(self.bias_query_embeddings[i], std=QUERY_EMBEDDING_STD)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> QNet:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, blocks: int | None = None) -> QNet:
         """Turn queries into q-nets.
 
         Args:
             input_ids: [q, length] token ids.
             attention_mask: [q, length], 0 at the pads.
+            blocks: hidden blocks of the q-nets, the first ones (`nested`); None: all.
         """
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
-        return self.produce(output.last_hidden_state, attention_mask)
+        return self.produce(output.last_hidden_state, attention_mask, blocks)
 
-    def produce(self, states: Tensor, attention_mask: Tensor) -> QNet:
+    def produce(self, states: Tensor, attention_mask: Tensor, blocks: int | None = None) -> QNet:
         """Turn token states [q, length, model_dim] into q-nets: the hyper head alone."""
         config, count = self.q_net_config, len(self.q_net_config.matrix_shapes)
+        if blocks is not None:
+            config = shortened_config(config, blocks)
+        used = [*range(len(config.matrix_shapes) - 1), count - 1]
+        biases = range(count, count + len(config.vector_sizes))
         if not torch.is_grad_enabled() and states.device.type == "cpu":
             tokens = [row[kept] for row, kept in zip(states, attention_mask.bool(), strict=True)]
-            matrices = [self._produce_each(tokens, i) for i in range(count)]
-            vectors = [
-                self._produce_each(tokens, count + i) for i in range(len(config.vector_sizes))
-            ]
+            matrices = [self._produce_each(tokens, i) for i in used]
+            vectors = [self._produce_each(tokens, i) for i in biases]
         else:
             pads = (attention_mask == 0).unsqueeze(-1)
-            matrices = [self._produce(states, pads, i) for i in range(count)]
-            vectors = [
-                self._produce(states, pads, count + i) for i in range(len(config.vector_sizes))
-            ]
+            matrices = [self._produce(states, pads, i) for i in used]
+            vectors = [self._produce(states, pads, i) for i in biases]
         own = [] if self.query_vector is None else [self.query_vector(states, attention_mask)]
         return self._q_net_class(
             config, [m.transpose(1, 2) for m in matrices], [v.squeeze(1) for v in vectors], *own

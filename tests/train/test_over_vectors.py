@@ -260,3 +260,31 @@ def test_what_is_wrong_is_one_sentence(
     with pytest.raises(HypseriniError, match=message) as caught:
         train(parse_config(config(data, **model)), progress=False)
     assert str(caught.value).rstrip().count("\n") == 0
+
+
+def test_the_losses_of_nested_sizes_are_summed(config: Config, place: Path) -> None:
+    from hypserini.modeling.nested import shortened
+
+    kwargs = {"converter_kwargs": {"vector_dimensions": [32, 32, 32, 1], "add_query_vector": True}}
+    settings = parse_config(config(query_encoder_kwargs={**kwargs, "nested": [1]}))
+    trainer = make_trainer(settings, _arguments(settings))
+    with torch.no_grad():  # so that the sizes differ
+        trainer.model.query_encoder.hyper_base_matrices[-1].normal_()
+    batch = trainer.data_collator([trainer.train_dataset[n] for n in range(4)])
+    model = trainer.model.eval()
+    both = model(**batch)
+    query = batch["query_input_ids"], batch["query_attention_mask"]
+    groups = batch["passage_vectors"].view(4, 3, -1)
+    taught = batch["labels"][:, :1] - batch["labels"][:, 1:]
+    q_net, total = model.encode_queries(*query), 0.0
+    for each in (q_net, shortened(q_net, 1)):
+        scores = each(groups)
+        total += float(((scores[:, :1] - scores[:, 1:]) - taught).square().mean().detach())
+    assert float(both.loss) == pytest.approx(total, rel=1e-4)
+    assert torch.allclose(both.similarity, q_net(groups), atol=1e-5)
+    head = load_model(train(settings, progress=False), device="cpu")
+    assert head.nested == [1]
+    with pytest.raises(HypseriniError, match="nested is 'x': give the numbers"):
+        train(parse_config(config(query_encoder_kwargs={**kwargs, "nested": "x"})))
+    with pytest.raises(HypseriniError, match="has 2 hidden blocks and not 3"):
+        train(parse_config(config(query_encoder_kwargs={**kwargs, "nested": [3]})))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from hypserini.errors import ModelError, TrainingError
+from hypserini.errors import ModelError, TrainingError, shown
 from hypserini.modeling import (
     DualEncoder,
     HypencoderDualEncoder,
@@ -26,7 +26,8 @@ from hypserini.train.recipe.initialization import (
     insert_identity_layers,
 )
 from hypserini.train.recipe.numbers import BASE, checked_numbers
-from hypserini.train.recipe.over_vectors import Base, check_vectors, make_over_vectors
+from hypserini.train.recipe.over_vectors import Base, check_vectors, make_over_vectors, nested_of
+from hypserini.train.recipe.types import fits
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ _QUERY_KEYS = (
     "embedding_representation",
     "base_encoder_output_dim",
     "converter_kwargs",
+    "nested",
 )
 
 
@@ -98,6 +100,12 @@ def _check(section: ModelSection, source: str) -> None:
         raise TrainingError(
             f"{where} has both passage_vectors and passage_encoder_kwargs: documents are encoded "
             "already, so leave the latter out."
+        )
+    nested = section.query_encoder_kwargs.get("nested")
+    if nested is not None and not fits(nested, list[int]):
+        raise TrainingError(
+            f"{where}, query_encoder_kwargs: nested is {shown(nested)}: give the numbers of hidden "
+            "blocks that are to be trained beside the whole q-net, as a list."
         )
     if section.query_encoder_kwargs.get("embedding_representation") is not None:
         logger.info("embedding_representation has no effect: no loss takes it.")
@@ -232,6 +240,8 @@ def _make(
         kwargs = query.get("converter_kwargs")
         q_net: QNetConfig | int = q_net_config(kwargs) if kwargs else 6
         config = HypencoderConfig.from_base(base, q_net, **shared)
+        assert config.query_encoder_kwargs is not None
+        config.query_encoder_kwargs |= nested_of(section)
     else:
         config = BiEncoderConfig.from_base(base, **shared)
         assert config.query_encoder_kwargs is not None

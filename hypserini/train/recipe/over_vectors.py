@@ -71,6 +71,7 @@ def make_over_vectors(
                 f"those of {recorded.model} have {recorded.dimension}: mend vector_dimensions."
             )
         config = HypencoderConfig.from_base(base.config, q_net, **shared)
+        _kwargs(config.query_encoder_kwargs).update(nested_of(section))
         _kwargs(config.query_encoder_kwargs)["query_vector"] = {
             "pooling_type": pooling,
             "projections": projections,
@@ -81,6 +82,12 @@ def make_over_vectors(
     if made is not None:
         made.load_state_dict(weights, strict=False)  # what bridges two widths is new
     return model
+
+
+def nested_of(section: ModelSection) -> dict[str, Any]:
+    """The sizes that are trained beside the whole q-net, as the model's configuration has them."""
+    nested = section.query_encoder_kwargs.get("nested")
+    return {"nested": sorted(set(nested))} if nested else {}
 
 
 def check_vectors(model: DualEncoder, recorded: Recorded | None, source: str) -> None:
