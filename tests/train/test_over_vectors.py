@@ -280,7 +280,7 @@ def test_the_losses_of_nested_sizes_are_summed(config: Config, place: Path) -> N
     for each in (q_net, shortened(q_net, 1)):
         scores = each(groups)
         total += float(((scores[:, :1] - scores[:, 1:]) - taught).square().mean().detach())
-    assert float(both.loss) == pytest.approx(total, rel=1e-4)
+    assert float(both.loss.detach()) == pytest.approx(total, rel=1e-4)
     assert torch.allclose(both.similarity, q_net(groups), atol=1e-5)
     head = load_model(train(settings, progress=False), device="cpu")
     assert head.nested == [1]
