@@ -34,6 +34,9 @@ class Place:
         max_length: Tokens encoded of a query; None: the model's.
         batch_size: Topics at once.
         threads: Batches side by side.
+        q_net_size: Hidden blocks of the q-nets; None: all.
+        cascade: Hidden blocks of the q-nets that search, before the whole ones rank; None: one
+            search.
     """
 
     index: tuple[str, ...] = ()
@@ -46,6 +49,8 @@ class Place:
     max_length: int | None = None
     batch_size: int = 16
     threads: int = 1
+    q_net_size: int | None = None
+    cascade: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from hypserini.errors import IndexingError, TopicsError
 from hypserini.formats.runs import write_run
 from hypserini.formats.topics import Topics, load_topics
 from hypserini.search.bm25 import Bm25
+from hypserini.search.cascade import Cascade
 from hypserini.search.command.default_run import default_run
 from hypserini.search.command.explanation import Explanation
 from hypserini.search.command.plan import SearchPlan
@@ -127,6 +128,8 @@ def open_searcher(plan: SearchPlan, index: Sequence[Path]) -> LuceneHypencoderSe
         batch_size=plan.place.batch_size,
         mode=plan.mode,
         options=plan.options,
+        q_net_size=plan.place.q_net_size,
+        cascade=None if plan.place.cascade is None else Cascade(plan.place.cascade),
     )
     if not plan.place.encoded_queries:
         _ = searcher.encoder
