@@ -24,6 +24,7 @@ from hypserini.modeling.nested import check_size
 from hypserini.search.batches import Batch, search_in_batches
 from hypserini.search.calibration import Calibration, calibrated
 from hypserini.search.cascade import Cascade
+from hypserini.search.explain import ScoreExplanation, explain_score
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.index_encoder import check_model, load_encoder, made_with
 from hypserini.search.modes.first_stage import AnyHit, GivenRankings, docids_of
@@ -270,6 +271,15 @@ class LuceneHypencoderSearcher:
         """The text of a stored document as it was encoded; None when there is none."""
         document = self.doc(docid)
         return document.contents() if document else None
+
+    def explain(self, query: str | QNet, docid: str) -> ScoreExplanation:
+        """What the score of a document is made of: its linear share, and words.
+
+        Raises:
+            IndexingError: The index has no vector of the document.
+        """
+        contents = self.contents(docid)
+        return explain_score(self.index, self.encoder, query, docid, contents)
 
     def close(self) -> None:
         """Close the index, and give back what the device holds of it."""
