@@ -67,7 +67,7 @@ class AdaptOptions:
     teacher: tuple[str, ...] = ("bm25", "encoder")
     weights: tuple[float, ...] | None = None
     blocks: int = 2
-    tune: bool = False
+    tune: bool = True
     epochs: float = 3.0
     batch_size: int = 32
     learning_rate: float = 2e-4
