@@ -282,9 +282,15 @@ class QNet:
         if self.device.type == "cpu":  # one after the other, as `score` rounds
             each = [one.score(own) for one, own in zip(self, points, strict=True)]
             return torch.cat(each) if each else points.new_empty(points.shape[:2]).float()
-        if type(self).forward is QNet.forward:
-            return score_groups_dense(self, points)
-        return self.forward(points, training=False).float()
+        dense = type(self).forward is QNet.forward
+        found = (
+            score_groups_dense(self, points)
+            if dense
+            else self.forward(points, training=False).float()
+        )
+        if self.query_vectors is not None:
+            found += _products(self.query_vectors.float(), points.float())
+        return found
 
     def gradient(self, points: Tensor) -> Tensor:
         """The gradient of the score with respect to the document vector.

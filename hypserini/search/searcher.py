@@ -16,6 +16,7 @@ from hypserini.encode import QueryEncoder
 from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
+from hypserini.index.shards import IndexPaths
 from hypserini.index.stored_text import StoredDocument, StoredTexts
 from hypserini.modeling import QNet
 from hypserini.modeling.loading import choose_device
@@ -49,7 +50,8 @@ class LuceneHypencoderSearcher:
     """Ranks the documents of an index by the q-net of each query.
 
     Args:
-        index: The folder of an index with a dense field.
+        index: The folder of an index with a dense field, or of shards; or several such folders of
+            one model, which are searched as one index.
         model: A model's name or folder, or a loaded one; by default the one that the index was
             encoded with. It is loaded when the first text is to be encoded.
         settings: How a model that is to be loaded encodes queries; by default as the documents
@@ -74,7 +76,7 @@ class LuceneHypencoderSearcher:
 
     def __init__(
         self,
-        index: str | os.PathLike[str],
+        index: IndexPaths,
         model: str | os.PathLike[str] | DualEncoder | None = None,
         *,
         settings: EncodingSettings | None = None,
@@ -110,7 +112,7 @@ class LuceneHypencoderSearcher:
         self._field_is_chosen = False
         self._choosing = threading.Lock()
         try:
-            self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
+            self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(self.index.path))
             self._texts = StoredTexts(self.index)
             if self._model is not None and not isinstance(self._model, str):
                 if settings is not None:

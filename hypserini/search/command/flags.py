@@ -46,8 +46,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--index",
+        nargs="+",
         metavar="FOLDER",
-        help="the index to search (default: "
+        help="the index to search, or several of one model, which are searched as one (default: "
         f"${defaults.INDEX_VARIABLE}, or the index that belongs to the topics)",
     )
     parser.add_argument(

@@ -36,7 +36,7 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
         hits=args.hits or (plans.HITS_AT_THE_PROMPT if args.interactive else hits),
         remove_query=args.remove_query,
         place=Place(
-            index=args.index,
+            index=tuple(args.index or ()),
             model=args.model,
             settings=cli.encoding_settings(args),
             encoded_queries=args.encoded_queries,

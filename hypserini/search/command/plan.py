@@ -24,7 +24,7 @@ class Place:
     """What is searched, and with what.
 
     Attributes:
-        index: The folder of the index, as given; None for the one that belongs to the topics.
+        index: The folders of the index, as given; none for the one that belongs to the topics.
         model: The model's name or folder; None for the one that the index was encoded with.
         settings: How queries are encoded, beyond what index and model say.
         encoded_queries: A folder of saved q-nets, instead of encoding the topics.
@@ -39,7 +39,7 @@ class Place:
             search.
     """
 
-    index: str | None = None
+    index: tuple[str, ...] = ()
     model: str | None = None
     settings: EncodingSettings = AS_THE_FOLDER_SAYS
     encoded_queries: str | None = None
