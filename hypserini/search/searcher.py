@@ -66,7 +66,8 @@ class LuceneHypencoderSearcher:
         residence: Whether the dense field is kept on the device, and how; by default on a GPU, if
             it fits. It is read at the first search.
         q_net_size: Hidden blocks of the q-nets, of a model of nested sizes; by default all.
-        cascade: Search with smaller q-nets than those that rank in the end.
+        cascade: Search with smaller q-nets than those that rank in the end; a call that names a
+            mode of its own does without.
 
     Raises:
         ValueError: There is no such mode, a number is less than 1, or settings were given with a
@@ -210,7 +211,7 @@ class LuceneHypencoderSearcher:
                 return chosen.search(self.index, batch, k, scorer, options, wanted)
 
             with self.index.reading():
-                if self.cascade is None or chosen.options is RerankOptions:
+                if self.cascade is None or mode or chosen.options is RerankOptions:
                     rankings = by(prepared, k, scorer)
                 else:
                     how = (self.index, prepared, k, scorer, wanted, by)
