@@ -13,7 +13,9 @@ from hypserini.index.reader import Index
 from hypserini.search.bm25 import Bm25
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-RUN_ELSEWHERE = {"rerank_bm25.py"}  # imports Pyserini's searchers: see search/test_pyserini.py
+# One imports Pyserini's searchers, one is for Anserini's indexes: see search/test_pyserini.py and
+# search/test_anserini_indexes.py.
+RUN_ELSEWHERE = {"rerank_bm25.py", "head_over_index.py"}
 RUN_HERE = {
     *("index.py", "search.py", "rerank_run.py", "hybrid.py", "filter.py", "custom_q_net.py"),
     "encoded_queries.py",

@@ -71,6 +71,8 @@ def test_a_label_is_refused_of_a_model_that_has_one(tmp_path, monkeypatch, capsy
 
     class OneLabel:
         num_labels = 1
+        name = fingerprint = ""
+        max_length = batch_size = 1
 
     monkeypatch.setattr(cross_encoder, "CrossEncoder", lambda *args, **kwargs: OneLabel())
     example = '{"query": {"content": "q"}, "items": [{"content": "d"}]}\n'

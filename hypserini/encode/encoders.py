@@ -14,7 +14,9 @@ from torch import Tensor
 from hypserini.errors import ModelError
 from hypserini.modeling import DualEncoder, QNet
 from hypserini.modeling.fitting import Fitting
+from hypserini.modeling.nested import check_size
 from hypserini.modeling.packed_linear import pack_linears
+from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
 from hypserini.modeling.workers import check_threads
 
@@ -88,7 +90,7 @@ class DocumentEncoder(_TextEncoder):
         batch_size: Documents encoded at once.
 
     Raises:
-        ModelError: `max_length` leaves no room for a text.
+        ModelError: `max_length` leaves no room for a text, or the model encodes none.
     """
 
     texts = "documents"
@@ -96,6 +98,12 @@ class DocumentEncoder(_TextEncoder):
     def __init__(
         self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 64
     ) -> None:
+        if isinstance(model.passage_encoder, RecordedEncoder):
+            made_by = model.passage_encoder.name
+            raise ModelError(
+                f"{model.name} has no document encoder, for it was trained over the vectors of "
+                f"{made_by}: encode documents with {made_by}, and search them with this one."
+            )
         length = max_length or model.document_max_length
         super().__init__(model, model.config.document_prefix, length, batch_size)
 
@@ -158,16 +166,25 @@ class QueryEncoder(_TextEncoder):
         max_length: Tokens encoded of a query, special ones included; by default the model's, and
             at most what its transformer can read.
         batch_size: Queries encoded at once.
+        blocks: Hidden blocks of the q-nets, of a model of nested sizes; None: all.
 
     Raises:
-        ModelError: `max_length` leaves no room for a text.
+        ModelError: `max_length` leaves no room for a text, or the model has no such q-nets.
     """
 
     texts = "queries"
 
     def __init__(
-        self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 32
+        self,
+        model: DualEncoder,
+        *,
+        max_length: int | None = None,
+        batch_size: int = 32,
+        blocks: int | None = None,
     ) -> None:
+        if blocks is not None:
+            check_size(blocks, model.q_net_config, model.nested, model.name)
+        self.blocks = blocks
         length = max_length or model.query_max_length
         super().__init__(model, model.config.query_prefix, length, batch_size)
 
@@ -203,7 +220,9 @@ class QueryEncoder(_TextEncoder):
         rows = self._tokenize(texts)
         parts: list[QNet] = []
         self._fitting.run(
-            lambda start, end: parts.append(self.model.encode_queries(*self._pad(rows[start:end]))),
+            lambda start, end: parts.append(
+                self.model.encode_queries(*self._pad(rows[start:end]), self.blocks)
+            ),
             len(rows),
         )
         return parts[0] if len(parts) == 1 else QNet.cat(parts)

@@ -142,6 +142,12 @@ class Workplace:
         (target / LOCK).unlink(missing_ok=True)
         self.release()
 
+    def leave(self) -> None:
+        """Give it up, finished: the folder is a workplace no longer."""
+        (self.folder / LOCK).unlink(missing_ok=True)
+        sync(self.folder)
+        self.release()
+
     def remove(self) -> None:
         """Give it up, and remove the folder if we made it and nothing else is left in it."""
         folder = self.folder

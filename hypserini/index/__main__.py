@@ -6,11 +6,15 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hypserini import cli, defaults
 from hypserini.errors import IndexingError
 from hypserini.formats.names import part_of_a_name
 from hypserini.index.vector_formats import VECTOR_FORMATS
+
+if TYPE_CHECKING:
+    from hypserini.index.options import IndexOptions
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,7 +45,30 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="where the files of a collection given by name lie",
     )
-    parser.add_argument("--index", metavar="FOLDER", help="the index to make (default: by name)")
+    parser.add_argument(
+        "--index", metavar="FOLDER", help="the index to make, or to change (default: by name)"
+    )
+    parser.add_argument(
+        "--shards",
+        type=cli.whole(1, 1000),
+        help="make a folder of so many indexes that are searched as one",
+    )
+    group = parser.add_argument_group("of indexes that are there")
+    group.add_argument(
+        "--merge", nargs="+", metavar="FOLDER", help="make one index of several, or of shards"
+    )
+    group.add_argument(
+        "--add",
+        metavar="PATH|NAME",
+        help="encode a collection and add its documents to --index; those with a docid that is"
+        " there replace the others",
+    )
+    group.add_argument(
+        "--delete",
+        metavar="QUERY|FILE",
+        help="delete the documents of --index that match a query in Lucene's syntax, or whose"
+        " docids a file lists; with --add, by the same commit",
+    )
     parser.add_argument(
         "--model",
         "--encoder",
@@ -94,18 +121,45 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Build the index that the flags ask for."""
     cli.refuse_ignored(args, _owners(args))
-    if args.vectors_from:
-        index_from_vectors(args)
-        return
+    for given, work in (
+        (args.vectors_from, index_from_vectors),
+        (args.merge, merge),
+        (args.add or args.delete, change),
+    ):
+        if given:
+            work(args)
+            return
     known = defaults.COLLECTIONS.get(args.collection or defaults.DEMO_COLLECTION.name)
     model = args.model or defaults.default_model(known)
     index = _index(args, known, model)
     collection = _locate(args, known)
 
     from hypserini.index.build import build_index
+    from hypserini.index.sharded import build_shards
+
+    how: dict[str, Any] = {
+        "settings": cli.encoding_settings(args),
+        "device": args.device,
+        "dtype": args.dtype,
+        "resume": args.resume,
+        "progress": not args.quiet,
+        "collection_name": known.name if known else None,
+    }
+    started = time.perf_counter()
+    if args.shards:
+        built = build_shards(collection, index, model, _options(args), args.shards, **how)
+    else:
+        how["overwrite"] = args.overwrite
+        built = [build_index(collection, index, model, _options(args), **how)]
+    seconds = time.perf_counter() - started
+    documents = sum(metadata.consumed for metadata in built)
+    _tell(index, documents, built[0].model, args.vectors, seconds)
+
+
+def _options(args: argparse.Namespace) -> IndexOptions:
     from hypserini.index.options import IndexOptions
 
-    options = IndexOptions(
+    return IndexOptions(
         fields=tuple(args.fields) if args.fields else None,
         vectors=args.vectors,
         m=args.m,
@@ -117,30 +171,28 @@ def run(args: argparse.Namespace) -> None:
         commit_seconds=args.commit_every,
         optimize=args.optimize,
     )
-    started = time.perf_counter()
-    metadata = build_index(
-        collection,
-        index,
-        model,
-        options,
-        settings=cli.encoding_settings(args),
-        device=args.device,
-        dtype=args.dtype,
-        resume=args.resume,
-        overwrite=args.overwrite,
-        progress=not args.quiet,
-        collection_name=known.name if known else None,
-    )
-    seconds = time.perf_counter() - started
-    _tell(index, metadata.consumed, metadata.model, args.vectors, seconds)
 
 
 def _owners(args: argparse.Namespace) -> list[cli.Row]:
     """What each flag belongs to, and does nothing without."""
     named = args.collection is None or args.collection in defaults.COLLECTIONS
-    encoding = "collection collection_path fields max_length batch_size"
+    encoding = "fields max_length"
+    source = "collection collection_path"
+    made = "vectors fields max_length shards pooling l2_norm query_prefix doc_prefix"
+    there = not (args.merge or args.add or args.delete)
     return [
-        (not args.vectors_from, "encoding, which --vectors-from has behind it", encoding),
+        (there, "a new index, which is not made of others", source + " vectors_from"),
+        (there, "a new index; one that is there says so itself", made),
+        (not args.merge, "encoding, which --merge does not", "batch_size model commit_every"),
+        (not args.merge, "an index that is changed, which --merge does not", "add delete"),
+        (not (args.add or args.delete), "an index that is made", "overwrite optimize"),
+        (bool(args.add) or there, "encoding, which --delete does not", "batch_size resume"),
+        (not args.shards, "one index, which --shards is not", "overwrite vectors_from"),
+        (
+            not args.vectors_from,
+            "encoding, which --vectors-from has behind it",
+            f"{source} {encoding} batch_size",
+        ),
         (named, "a collection given by its name", "collection_path"),
         (
             VECTOR_FORMATS[args.vectors].has_graph,
@@ -152,27 +204,15 @@ def _owners(args: argparse.Namespace) -> list[cli.Row]:
 
 def index_from_vectors(args: argparse.Namespace) -> None:
     """Build an index from vectors that lie in files."""
-    if args.index is None:
-        raise IndexingError("--vectors-from needs --index, the folder to make.")
-    index = defaults.index_path(args.index)
+    index = _named(args, "--vectors-from needs --index, the folder to make.")
 
     from hypserini.index.from_vectors import index_vectors
-    from hypserini.index.options import IndexOptions
 
-    options = IndexOptions(
-        vectors=args.vectors,
-        m=args.m,
-        ef_construction=args.ef_construction,
-        threads=args.threads,
-        memory=args.memory,
-        commit_seconds=args.commit_every,
-        optimize=args.optimize,
-    )
     started = time.perf_counter()
     built = index_vectors(
         args.vectors_from,
         index,
-        options,
+        _options(args),
         model=args.model,
         settings=cli.encoding_settings(args),
         resume=args.resume,
@@ -182,6 +222,59 @@ def index_from_vectors(args: argparse.Namespace) -> None:
     model = built.metadata.model if built.metadata else "unknown"
     seconds = time.perf_counter() - started
     _tell(index, built.documents, model, args.vectors, seconds)
+
+
+def merge(args: argparse.Namespace) -> None:
+    """Make one index of several."""
+    index = _named(args, "--merge needs --index, the folder to make.")
+    folders = [defaults.index_path(folder) for folder in args.merge]
+
+    from hypserini.index.merging import merge_indexes
+
+    started = time.perf_counter()
+    metadata = merge_indexes(
+        folders,
+        index,
+        _options(args),
+        resume=args.resume,
+        overwrite=args.overwrite,
+        progress=not args.quiet,
+    )
+    seconds = time.perf_counter() - started
+    _tell(index, metadata.consumed, metadata.model, metadata.vectors, seconds)
+
+
+def change(args: argparse.Namespace) -> None:
+    """Add documents to an index and delete others."""
+    index = _named(args, "--add and --delete need --index, the index to change.")
+
+    from hypserini.formats.docids import means_docids_file, read_docids
+    from hypserini.index.changing import change_index
+
+    delete = args.delete
+    if delete is not None and means_docids_file(delete):
+        delete = list(read_docids(delete, IndexingError))
+    started = time.perf_counter()
+    changed = change_index(
+        index,
+        add=args.add,
+        delete=delete,
+        options=_options(args),
+        model=args.model,
+        device=args.device,
+        dtype=args.dtype,
+        resume=args.resume,
+        progress=not args.quiet,
+    )
+    seconds = time.perf_counter() - started
+    counts = f"{changed.added:,} documents added, {changed.deleted:,} deleted or replaced"
+    print(f"{index}: {counts}, {seconds:.1f} s")
+
+
+def _named(args: argparse.Namespace, complaint: str) -> Path:
+    if args.index is None:
+        raise IndexingError(complaint)
+    return defaults.index_path(args.index)
 
 
 def _tell(index: Path, documents: int, model: str, vectors: str, seconds: float) -> None:

@@ -15,8 +15,10 @@ def keep_beside(index: Index, name: str, value: object) -> str | None:
     Returns:
         Why it could not be kept, where the folder cannot be written to; None: it is.
     """
+    if index.beside is None:
+        return "several indexes are searched as one"
     try:
-        with atomic_output(index.path / name) as file:
+        with atomic_output(index.beside / name) as file:
             json.dump(value, file, indent=1)
     except (OutputError, OSError) as error:
         return str(error.__cause__ or error)

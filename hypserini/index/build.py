@@ -44,7 +44,7 @@ ENOUGH_TO_GUESS = 1000
 
 
 def build_index(
-    collection: str | Path,
+    collection: str | Path | Collection,
     index: str | Path,
     model: str | os.PathLike[str] | DualEncoder,
     options: IndexOptions | None = None,
@@ -60,7 +60,7 @@ def build_index(
     """Encode a collection and write it into a Lucene index.
 
     Args:
-        collection: A file or a folder in Pyserini's JSON, BEIR's or TSV format.
+        collection: A file or a folder in Pyserini's JSON, BEIR's or TSV format; or an opened one.
         index: The folder to make.
         model: The name or folder of a model, or a loaded one.
         settings: What goes before what the folder of a model that is to be loaded says.
@@ -78,13 +78,15 @@ def build_index(
     """
     options = options or IndexOptions()
     with IndexPlace(index, resume=resume, overwrite=overwrite) as place:
-        source = Collection(collection, fields=options.fields)
+        source = (
+            collection
+            if isinstance(collection, Collection)
+            else Collection(collection, fields=options.fields)
+        )
         encoder = _document_encoder(model, settings, options, device, dtype)
         place.clear()
         with options.writer(place.building, encoder.model.dim, append=resume) as writer:
-            fresh = _fresh_metadata(
-                encoder, options, collection_name or str(collection), place.target
-            )
+            fresh = _fresh_metadata(encoder, options, collection_name or source.path, place.target)
             if VECTORS_FROM in writer.committed_metadata:
                 raise IndexingError(
                     f"the build in {place.building} was begun with --vectors-from: give the same "

@@ -18,6 +18,9 @@ CALIBRATION = "hypserini-calibration.json"
 SPEED = "hypserini-speed.json"
 """How fast devices score its documents (`search/modes/speed.py`)."""
 
+SHARDS = "hypserini-shards.json"
+"""What a folder of shards says of itself (`shards.py`)."""
+
 MAGIC = b"\x3f\xd7\x6c\x17"
 """The first bytes of Lucene's files (CodecUtil), but for temporary ones."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hypserini.index.metadata import IndexMetadata
 from hypserini.index.progress import BuildProgress
 from hypserini.index.resources import all_cores, check_disk, index_bytes, limit_memory
 from hypserini.index.vector_formats import vector_format
@@ -18,7 +19,8 @@ class IndexOptions:
     `fields` are joined to the text of a document (None: by the collection's format), `vectors` is
     the name of one of `VECTOR_FORMATS`, `threads` add documents and merge graphs in Java (None: all
     cores), `memory` is what the build may take, in bytes (None: Java half of the machine's),
-    `commit_seconds` is what a kill can cost, `optimize` merges all segments.
+    `commit_seconds` is what a kill can cost, `optimize` merges all segments, `similarity` is the
+    graph's (None: what suits the first vectors).
 
     Raises:
         ValueError: There is no such format.
@@ -35,9 +37,20 @@ class IndexOptions:
     memory: int | None = None
     commit_seconds: float = 60.0
     optimize: bool = False
+    similarity: str | None = None
 
     def __post_init__(self) -> None:
         vector_format(self.vectors)  # before a model is loaded
+
+    def like(self, metadata: IndexMetadata) -> IndexOptions:
+        """The same, with what an index that is there says: it is gone on with, not made anew."""
+        return replace(
+            self,
+            fields=tuple(metadata.fields.split(",")) if metadata.fields else None,
+            vectors=metadata.vectors,
+            max_length=metadata.max_length,
+            similarity=metadata.similarity or None,
+        )
 
     def writer(self, folder: Path, dimension: int, *, append: bool) -> IndexWriter:
         """The writer of an index in a folder, as these options say."""
@@ -49,6 +62,7 @@ class IndexOptions:
             ef_construction=self.ef_construction,
             append=append,
             threads=self.threads or all_cores(),
+            similarity=self.similarity,
             ram_buffer_mb=limit_memory(self.memory),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 
 from hypserini import jvm
 from hypserini.errors import IndexingError
+from hypserini.index.shards import IndexPaths, folders_of, given_paths, joined
 
 DOCIDS_A_CALL = 65536
 LOOKED_UP_AT_ONCE = 4096
@@ -27,24 +27,31 @@ class Index:
     Vectors stay in the index's files, mapped into memory.
 
     Args:
-        path: The folder of an index with a dense field, ours or Anserini's.
+        path: The folder of an index with a dense field, ours or Anserini's, or of shards; or
+            several such folders, which are read as one index.
+
+    Attributes:
+        path: The folder; of several, the first.
+        folders: Those of Lucene's indexes that are read as one.
 
     Raises:
         IndexingError: There is no such folder or no Lucene index in it, it was written by a newer
-            Lucene than the one at hand, or its documents have no vectors.
+            Lucene than the one at hand, its documents have no vectors, or several were not encoded
+            alike.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        if not self.path.is_dir():
-            raise IndexingError(f"there is no index at {path}: give the folder of a Lucene index.")
+    def __init__(self, path: IndexPaths) -> None:
+        given = given_paths(path)
+        self.path = given[0]
+        self.folders = folders_of(path)
+        self._is_one = len(given) == 1
         java_index = jvm.java_class("io.hypserini.Index")
         from jnius import JavaException
 
         try:
-            self._java: Any = java_index(jvm.pack_path(self.path))
+            self._java: Any = java_index(jvm.pack_paths(self.folders))
         except JavaException as error:
-            raise IndexingError(_why_not(self.path, error)) from error
+            raise IndexingError(_why_none(self.folders, error)) from error
         self.dimension: int = self._java.dimension()
         """Components of a vector; 0 if the index has no documents."""
         self.kept_filters: dict[str, Any] = {}
@@ -72,8 +79,16 @@ class Index:
     @property
     def metadata(self) -> dict[str, str]:
         """What the writer recorded with its last commit."""
+        java = self.java
         with self.reading():
-            return jvm.unpack_pairs(self.java.metadata().tostring())
+            numbers = range(len(self.folders))
+            data = [jvm.unpack_pairs(java.metadata(number).tostring()) for number in numbers]
+        return joined(data, self.folders)
+
+    @property
+    def beside(self) -> Path | None:
+        """The folder where something may be kept with the index; None for several."""
+        return self.path if self._is_one else None
 
     @cached_property
     def similarity(self) -> str | None:
@@ -189,6 +204,22 @@ def _rows(data: bytes, dimension: int) -> np.ndarray:
     """Vectors that Java gives as bytes, `[n, dimension] float32`."""
     numbers = np.frombuffer(data, "<f4").astype(np.float32)
     return numbers.reshape(len(numbers) // max(1, dimension), dimension)
+
+
+def _why_none(folders: Sequence[Path], error: Any) -> str:
+    """One sentence on why Lucene did not open some folders as one index."""
+    if len(folders) > 1:
+        java_index = jvm.java_class("io.hypserini.Index")
+        from jnius import JavaException
+
+        for folder in folders:
+            try:
+                java_index(jvm.pack_path(folder)).close()
+            except JavaException as its:
+                return _why_not(folder, its)
+        names = " and ".join(map(str, folders[:2]))
+        return f"{names} cannot be searched as one: {jvm.reason(error)}"
+    return _why_not(folders[0], error)
 
 
 def _why_not(path: Path, error: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from hypserini import jvm
-from hypserini.errors import IndexingError
+from hypserini.errors import IndexingError, shown
 from hypserini.index.vector_formats import vector_format
 
 MOST_THREADS = 1024
@@ -72,7 +72,7 @@ class IndexWriter:
         ef_construction: int = 100,
         append: bool = False,
         threads: int = 1,
-        similarity: Literal["cosine", "l2", "inner_product"] | None = None,
+        similarity: Literal["cosine", "l2", "inner_product"] | str | None = None,
         ram_buffer_mb: float | None = None,
         term_vectors: bool = False,
     ) -> None:
@@ -178,6 +178,35 @@ class IndexWriter:
         names = jvm.pack(docids)
         with self._errors("cannot delete documents"):
             self._java.delete(names)
+
+    def delete_matching(self, query: str) -> None:
+        """Delete the committed documents that match a query in Lucene's syntax.
+
+        Raises:
+            IndexingError: It cannot be parsed.
+        """
+        packed = jvm.pack([query])
+        with self._errors(f"cannot delete what matches {shown(query)}"):
+            self._java.deleteMatching(packed)
+
+    def add_indexes(self, folders: Sequence[Path]) -> None:
+        """Take in the documents of other indexes as they are, vectors and graphs included.
+
+        That no docid occurs twice is for the caller to see to.
+        """
+        packed = jvm.pack_paths(folders)
+        with self._errors(f"cannot take in {', '.join(map(str, folders))}"):
+            self._java.addIndexes(packed)
+
+    def reclaim(self, waiting: Callable[[int], object] | None = None) -> None:
+        """Merge deleted documents away; durable after the next `commit`.
+
+        Args:
+            waiting: See `finish_merges`.
+        """
+        with self._errors(f"cannot merge the segments of {self.path}"):
+            self._java.reclaim()
+        self.finish_merges(waiting)
 
     def commit(self, metadata: Mapping[str, str] | None = None) -> None:
         """Make everything added durable, together with `metadata`, which replaces the last one's.

@@ -34,7 +34,12 @@ def pack(strings: Sequence[str], errors: str = "replace") -> bytes:
 
 def pack_path(path: Path) -> bytes:
     """Pack a path; absolute, for Java keeps the working folder that Python had at its start."""
-    return pack([str(path.absolute())], errors="surrogateescape")
+    return pack_paths([path])
+
+
+def pack_paths(paths: Sequence[Path]) -> bytes:
+    """Pack several, as `pack_path` does one."""
+    return pack([str(path.absolute()) for path in paths], errors="surrogateescape")
 
 
 # Bytes that Java returns are taken over at the call, `java.hits(0).tostring()`: pyjnius' ByteArray

@@ -13,6 +13,7 @@ from hypserini.modeling.dual_encoder import DualEncoder, PassageEncoder
 from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.q_net import QNet
 from hypserini.modeling.q_net_config import QNetConfig
+from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.modeling.transformer import make_transformer
 
 
@@ -83,17 +84,20 @@ class BiEncoder(DualEncoder):
 
     def __init__(self, config: BiEncoderConfig) -> None:
         super().__init__(config)
-        transformer = query_transformer = make_transformer(config.transformer_config())
-        if not config.shared_encoder:
-            transformer = make_transformer(config.transformer_config(passage=True))
+        transformer = make_transformer(config.transformer_config())
         how = (config.normalize, config.projections)
-        self.query_encoder = VectorQueryEncoder(query_transformer, config.query_pooling, *how)
-        self.passage_encoder = PassageEncoder(transformer, config.pooling, *how)
-        if config.shared_encoder:
-            self.passage_encoder.projections = self.query_encoder.projections
+        self.query_encoder = VectorQueryEncoder(transformer, config.query_pooling, *how)
+        if config.passage_vectors:
+            self.passage_encoder = RecordedEncoder(config.passage_vectors, config.pooling)
+        else:
+            if not config.shared_encoder:
+                transformer = make_transformer(config.transformer_config(passage=True))
+            self.passage_encoder = PassageEncoder(transformer, config.pooling, *how)
+            if config.shared_encoder:
+                self.passage_encoder.projections = self.query_encoder.projections
         if self.query_encoder.dim != self.dim:
             raise ModelError(
-                f"the query encoder makes vectors of {self.query_encoder.dim} dimensions, the "
-                f"document encoder of {self.dim}: a bi-encoder needs equal ones."
+                f"the query encoder makes vectors of {self.query_encoder.dim} dimensions, and the "
+                f"documents' have {self.dim}: a bi-encoder needs equal ones."
             )
         self.post_init()

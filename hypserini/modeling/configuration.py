@@ -34,6 +34,8 @@ class DualEncoderConfig(PreTrainedConfig):
         lower_case: texts are lowered before the tokenizer sees them.
         query_max_length: tokens that a query is cut to.
         document_max_length: tokens that a document is cut to.
+        passage_vectors: of a model that was trained over vectors, the encoder that made them
+            (`recorded`); there is then no document encoder.
     """
 
     query_encoder_type: str = ""
@@ -51,6 +53,7 @@ class DualEncoderConfig(PreTrainedConfig):
     lower_case: bool = False
     query_max_length: int = QUERY_MAX_LENGTH
     document_max_length: int = DOCUMENT_MAX_LENGTH
+    passage_vectors: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Give older spellings their present form.
@@ -70,6 +73,11 @@ class DualEncoderConfig(PreTrainedConfig):
             raise ModelError(
                 f"the model's config has {len(self.loss_type)} loss_type but "
                 f"{len(self.loss_kwargs)} loss_kwargs: give one for each."
+            )
+        if self.passage_vectors and self.shared_encoder:
+            raise ModelError(
+                "the model's config has passage_vectors and shared_encoder, but no document "
+                "encoder is there to be shared: set shared_encoder to false."
             )
         super().__post_init__(**kwargs)
 

@@ -18,10 +18,14 @@ from hypserini.modeling.batch_scores import BatchScores
 from hypserini.modeling.configuration import DualEncoderConfig, HypencoderConfig
 from hypserini.modeling.hypernetwork import Hypernetwork
 from hypserini.modeling.losses import similarity_losses
+from hypserini.modeling.nested import shortened, shortened_config
 from hypserini.modeling.pooling import pool
 from hypserini.modeling.positions import positions_of
 from hypserini.modeling.projections import make_projections, projected_width
 from hypserini.modeling.q_net import QNet
+from hypserini.modeling.q_net_config import QNetConfig
+from hypserini.modeling.query_vector import QueryVector
+from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.modeling.transformer import make_transformer, vocabulary_size
 
 
@@ -84,7 +88,8 @@ class DualEncoder(PreTrainedModel):
 
     Attributes:
         query_encoder: a module that turns (input_ids, attention_mask) into a `QNet`.
-        passage_encoder: a module that turns them into vectors [n, dim].
+        passage_encoder: a module that turns them into vectors [n, dim], or what is recorded of
+            the one whose vectors are searched.
         tokenizer: the checkpoint's tokenizer, or None for a model made from a config.
         name: what the user called the model.
     """
@@ -96,7 +101,7 @@ class DualEncoder(PreTrainedModel):
     _supports_flash_attn = True
     _supports_attention_backend = True
     query_encoder: nn.Module
-    passage_encoder: PassageEncoder
+    passage_encoder: PassageEncoder | RecordedEncoder
 
     def __init__(self, config: DualEncoderConfig) -> None:
         super().__init__(config)
@@ -110,9 +115,21 @@ class DualEncoder(PreTrainedModel):
                 for part in ("transformer", "projections")
             }
 
-    def encode_queries(self, input_ids: Tensor, attention_mask: Tensor) -> QNet:
-        """Turn queries [q, length] into q q-nets, differentiably."""
-        return self.query_encoder(input_ids, attention_mask)
+    def encode_queries(
+        self, input_ids: Tensor, attention_mask: Tensor, blocks: int | None = None
+    ) -> QNet:
+        """Turn queries [q, length] into q q-nets, differentiably.
+
+        With `blocks`, of a Hypencoder, into q-nets of so many hidden blocks (`nested`).
+        """
+        if blocks is None:
+            return self.query_encoder(input_ids, attention_mask)
+        return self.query_encoder(input_ids, attention_mask, blocks)
+
+    @property
+    def nested(self) -> list[int]:
+        """Sizes of q-nets, in hidden blocks, that are trained beside the whole one."""
+        return list((self.config.query_encoder_kwargs or {}).get("nested") or [])
 
     def encode_documents(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Turn documents [n, length] into vectors [n, dim], differentiably."""
@@ -122,8 +139,9 @@ class DualEncoder(PreTrainedModel):
         self,
         query_input_ids: Tensor,
         query_attention_mask: Tensor,
-        passage_input_ids: Tensor,
-        passage_attention_mask: Tensor,
+        passage_input_ids: Tensor | None = None,
+        passage_attention_mask: Tensor | None = None,
+        passage_vectors: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> DualEncoderOutput:
         """Score q queries against their documents, and compute the configured losses.
@@ -133,20 +151,39 @@ class DualEncoder(PreTrainedModel):
             query_attention_mask: [q, length], 0 at the pads.
             passage_input_ids: [q * items, length], query 0's documents first, positives first.
             passage_attention_mask: [q * items, length].
+            passage_vectors: [q * items, dim], in place of the two before: documents' vectors
+                that are there already.
             labels: the teacher's scores [q, items], for the losses that need them.
 
         Returns:
             The loss (None without configured losses) and the similarity [q, items].
         """
         q_net = self.encode_queries(query_input_ids, query_attention_mask)
-        documents = self.encode_documents(passage_input_ids, passage_attention_mask)
+        if passage_vectors is not None:
+            documents = passage_vectors.to(q_net.dtype)
+        else:
+            assert passage_input_ids is not None
+            assert passage_attention_mask is not None
+            documents = self.encode_documents(passage_input_ids, passage_attention_mask)
         scores = BatchScores(q_net, documents, training=self.training)
-        losses = {name: loss(scores, labels) for name, loss in self._losses}
+        sizes = [scores] + [
+            BatchScores(shortened(q_net, blocks), documents, training=self.training)
+            for blocks in self.nested
+        ]
+        losses = {
+            name: torch.stack([loss(size, labels) for size in sizes]).sum()
+            for name, loss in self._losses
+        }
         return DualEncoderOutput(
             loss=torch.stack(list(losses.values())).sum() if losses else None,
             similarity=scores.own,
             losses={name: loss.detach() for name, loss in losses.items()},
         )
+
+    @property
+    def q_net_config(self) -> QNetConfig:
+        """The whole q-net that a query becomes; a bi-encoder's has no hidden block."""
+        return getattr(self.query_encoder, "q_net_config", QNetConfig((self.dim, 1)))
 
     @property
     def dim(self) -> int:
@@ -171,8 +208,10 @@ class DualEncoder(PreTrainedModel):
 
     @property
     def transformers(self) -> tuple[nn.Module, nn.Module]:
-        """The queries' and the documents'; the same one twice where it is shared."""
+        """The queries' and the documents'; the same one twice where there is but one."""
         query = cast(nn.Module, self.query_encoder.transformer)
+        if isinstance(self.passage_encoder, RecordedEncoder):
+            return query, query
         return query, self.passage_encoder.transformer
 
     @property
@@ -200,6 +239,8 @@ class DualEncoder(PreTrainedModel):
         return self._fingerprint[1]
 
     def _hash_documents(self) -> str:
+        if isinstance(self.passage_encoder, RecordedEncoder):
+            return self.passage_encoder.fingerprint
         digest = hashlib.sha256(self.passage_encoder.pooling.encode())
         if self.passage_encoder.normalize:
             digest.update(b" normalized")
@@ -258,23 +299,28 @@ class HypencoderDualEncoder(DualEncoder):
         super().__init__(config)
         base = config.transformer_config()
         kwargs = config.query_encoder_kwargs or {}
-        self.query_encoder = Hypernetwork(
-            make_transformer(base),
-            config.q_net_config,
-            kwargs.get("base_encoder_output_dim", base.hidden_size),
-        )
-        if config.shared_encoder:
-            transformer = self.query_encoder.transformer
+        q_net = config.q_net_config
+        width = kwargs.get("base_encoder_output_dim", base.hidden_size)
+        own = None
+        if q_net.add_query_vector:
+            own = QueryVector(kwargs.get("query_vector") or {}, base.hidden_size, q_net.dim)
+        self.query_encoder = Hypernetwork(make_transformer(base), q_net, width, own)
+        if config.passage_vectors:
+            self.passage_encoder = RecordedEncoder(config.passage_vectors, config.pooling)
         else:
-            transformer = make_transformer(config.transformer_config(passage=True))
-        self.passage_encoder = PassageEncoder(transformer, config.pooling, config.normalize)
+            transformer = self.query_encoder.transformer
+            if not config.shared_encoder:
+                transformer = make_transformer(config.transformer_config(passage=True))
+            self.passage_encoder = PassageEncoder(transformer, config.pooling, config.normalize)
         if self.query_encoder.q_net_config.dim != self.dim:
             raise ModelError(
                 f"the q-net scores vectors of {self.query_encoder.q_net_config.dim} dimensions, "
-                f"but the document encoder makes {self.dim}: mend vector_dimensions."
+                f"but the documents' have {self.dim}: mend vector_dimensions."
             )
+        for blocks in self.nested:
+            shortened_config(q_net, blocks)
         if kwargs.get("freeze_transformer"):
             self.query_encoder.transformer.requires_grad_(False)
         if (config.passage_encoder_kwargs or {}).get("freeze_transformer"):
-            transformer.requires_grad_(False)
+            self.passage_encoder.requires_grad_(False)
         self.post_init()

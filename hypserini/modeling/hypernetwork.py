@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hypserini.modeling.nested import shortened_config
 from hypserini.modeling.onednn import PackedWeight
 from hypserini.modeling.q_net import QNet, q_net_class
 from hypserini.modeling.q_net_config import QNetConfig
+from hypserini.modeling.query_vector import QueryVector
 from hypserini.modeling.scoring import layer_norm
 
 # Standard deviations of the paper's initialisation; 768 whatever the model's width.
@@ -34,13 +36,21 @@ class Hypernetwork(nn.Module):
         transformer: the query's encoder, a transformers model with `last_hidden_state`.
         config: the q-net to produce.
         model_dim: the width of the transformer's states.
+        query_vector: makes the vector that stands beside the network, if the config asks for it.
     """
 
-    def __init__(self, transformer: nn.Module, config: QNetConfig, model_dim: int) -> None:
+    def __init__(
+        self,
+        transformer: nn.Module,
+        config: QNetConfig,
+        model_dim: int,
+        query_vector: QueryVector | None = None,
+    ) -> None:
         super().__init__()
         self.transformer = transformer
         self.q_net_config = config
         self._q_net_class = q_net_class(config.q_net_type)
+        self.query_vector = query_vector
         matrices, vectors = config.matrix_shapes, config.vector_sizes
         widths = [width for width, _ in matrices] + vectors
         self.hyper_base_matrices = _parameters([(1, rows, width) for width, rows in matrices])
@@ -73,33 +83,35 @@ class Hypernetwork(nn.Module):
             nn.init.zeros_(self.hyper_base_vectors[i])
             nn.init.normal_(self.bias_query_embeddings[i], std=QUERY_EMBEDDING_STD)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> QNet:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, blocks: int | None = None) -> QNet:
         """Turn queries into q-nets.
 
         Args:
             input_ids: [q, length] token ids.
             attention_mask: [q, length], 0 at the pads.
+            blocks: hidden blocks of the q-nets, the first ones (`nested`); None: all.
         """
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
-        return self.produce(output.last_hidden_state, attention_mask)
+        return self.produce(output.last_hidden_state, attention_mask, blocks)
 
-    def produce(self, states: Tensor, attention_mask: Tensor) -> QNet:
+    def produce(self, states: Tensor, attention_mask: Tensor, blocks: int | None = None) -> QNet:
         """Turn token states [q, length, model_dim] into q-nets: the hyper head alone."""
         config, count = self.q_net_config, len(self.q_net_config.matrix_shapes)
+        if blocks is not None:
+            config = shortened_config(config, blocks)
+        used = [*range(len(config.matrix_shapes) - 1), count - 1]
+        biases = range(count, count + len(config.vector_sizes))
         if not torch.is_grad_enabled() and states.device.type == "cpu":
             tokens = [row[kept] for row, kept in zip(states, attention_mask.bool(), strict=True)]
-            matrices = [self._produce_each(tokens, i) for i in range(count)]
-            vectors = [
-                self._produce_each(tokens, count + i) for i in range(len(config.vector_sizes))
-            ]
+            matrices = [self._produce_each(tokens, i) for i in used]
+            vectors = [self._produce_each(tokens, i) for i in biases]
         else:
             pads = (attention_mask == 0).unsqueeze(-1)
-            matrices = [self._produce(states, pads, i) for i in range(count)]
-            vectors = [
-                self._produce(states, pads, count + i) for i in range(len(config.vector_sizes))
-            ]
+            matrices = [self._produce(states, pads, i) for i in used]
+            vectors = [self._produce(states, pads, i) for i in biases]
+        own = [] if self.query_vector is None else [self.query_vector(states, attention_mask)]
         return self._q_net_class(
-            config, [m.transpose(1, 2) for m in matrices], [v.squeeze(1) for v in vectors]
+            config, [m.transpose(1, 2) for m in matrices], [v.squeeze(1) for v in vectors], *own
         )
 
     def _head(self, number: int) -> _Head:

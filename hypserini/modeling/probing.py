@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from hypserini.errors import ModelError
-from hypserini.modeling.dual_encoder import DualEncoder
+from hypserini.modeling.dual_encoder import DualEncoder, PassageEncoder
+from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.modeling.tokenizing import pad, padding_id, tokenize
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ def check_encoding(model: DualEncoder) -> None:
     length = min(max(model.query_max_length, model.document_max_length), LONGEST)
     with _explained(model):
         ids, mask = _inputs(model, ["a 1", "of 2 words"])
-        vectors = model.encode_documents(ids, mask).float()
-        alone = model.encode_documents(*_inputs(model, ["a 1"])).float()
+        vectors = _vectors(model, ids, mask)
+        alone = _vectors(model, *_inputs(model, ["a 1"]))
         long = torch.full((1, length), int(ids.max()), device=model.device)
         for transformer in dict.fromkeys(model.transformers):
             _pass_first_layer(transformer, long, torch.ones_like(long))
@@ -49,8 +50,16 @@ def check_encoding(model: DualEncoder) -> None:
             "%s (%s) does not heed which tokens are padding, so its vectors depend on the batch:"
             " give --batch-size 1",
             model.name,
-            model.passage_encoder.base_config.model_type,
+            (model.config.base_config or {}).get("model_type", "transformer"),
         )
+
+
+def _vectors(model: DualEncoder, ids: Tensor, mask: Tensor) -> Tensor:
+    """What the model makes of texts: document vectors, or else its queries' last weights."""
+    if isinstance(model.passage_encoder, RecordedEncoder):
+        q_net = model.encode_queries(ids, mask)
+        return next(reversed(q_net.tensors().values())).flatten(1).float()
+    return model.encode_documents(ids, mask).float()
 
 
 def check_first_token(model: DualEncoder) -> None:
@@ -62,6 +71,7 @@ def check_first_token(model: DualEncoder) -> None:
     """
     if "cls" not in model.pooling.split("+"):
         return
+    assert isinstance(model.passage_encoder, PassageEncoder)
     with _explained(model):
         ids, mask = _inputs(model, ["a 1", "a of 2 words"])
         transformer = model.passage_encoder.transformer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -36,12 +37,14 @@ class QNet:
 
     A hidden block computes `x = LN(act(x W + b)) + x`, the output is `x w` (arXiv 2502.05364,
     section 3.2; the options are in `QNetConfig`). A custom q-net is a subclass that overrides
-    `forward`, and with it `score` uses that.
+    `forward`, and with it `score` uses that. With `add_query_vector` the score is that of the
+    network plus `q x`, the inner product with a vector of the query.
 
     Args:
         config: shape and options.
         matrices: one tensor [q, in, out] for each of `config.matrix_shapes`.
         vectors: one tensor [q, out] for each of `config.vector_sizes`.
+        query_vectors: [q, dim], if `config.add_query_vector`.
 
     Raises:
         ModelError: a tensor has another shape than the config says.
@@ -50,19 +53,25 @@ class QNet:
     config_class: ClassVar[type[QNetConfig]] = QNetConfig
 
     def __init__(
-        self, config: QNetConfig, matrices: Sequence[Tensor], vectors: Sequence[Tensor]
+        self,
+        config: QNetConfig,
+        matrices: Sequence[Tensor],
+        vectors: Sequence[Tensor],
+        query_vectors: Tensor | None = None,
     ) -> None:
         self.config = config
         self.matrices = list(matrices)
         self.vectors = list(vectors)
+        self.query_vectors = query_vectors
         self._packed = Packed()
         wanted: list[tuple[int, ...]] = [*config.matrix_shapes]
         wanted += [(size,) for size in config.vector_sizes]
-        given = [*self.matrices, *self.vectors]
+        wanted += [(config.dim,)] * config.add_query_vector
+        given = self._given()
         if len(given) != len(wanted):
             raise ModelError(f"a q-net of {len(wanted)} tensors was given {len(given)}.")
         queries = len(given[0])
-        for name, tensor, shape in zip(self._names(), given, wanted, strict=True):
+        for name, tensor, shape in zip(_names(config), given, wanted, strict=True):
             if tuple(tensor.shape) != (queries, *shape):
                 raise ModelError(
                     f"{name} of the q-net has the shape {list(tensor.shape)}, "
@@ -97,16 +106,25 @@ class QNet:
         if len(parts) == 1:
             return parts[0]
         first = parts[0]
-        return type(first)(
-            first.config,
-            [torch.cat(same) for same in zip(*(part.matrices for part in parts), strict=True)],
-            [torch.cat(same) for same in zip(*(part.vectors for part in parts), strict=True)],
-        )
+        given = zip(*(part._given() for part in parts), strict=True)
+        return type(first)._of(first.config, [torch.cat(same) for same in given])
+
+    def _given(self) -> list[Tensor]:
+        """All tensors, in the order of their names."""
+        own = [] if self.query_vectors is None else [self.query_vectors]
+        return [*self.matrices, *self.vectors, *own]
+
+    @classmethod
+    def _of(cls, config: QNetConfig, given: Sequence[Tensor]) -> QNet:
+        """The q-nets of what `_given` gives."""
+        first = len(config.matrix_shapes)
+        end = first + len(config.vector_sizes)
+        # A subclass of the user's own may take no more than the first three.
+        own = given[end : end + config.add_query_vector]
+        return cls(config, given[:first], given[first:end], *own)
 
     def _like(self, change: Callable[[Tensor], Tensor]) -> QNet:
-        return type(self)(
-            self.config, [change(m) for m in self.matrices], [change(v) for v in self.vectors]
-        )
+        return self._of(self.config, [change(tensor) for tensor in self._given()])
 
     # Where the weights are, and their names.
 
@@ -144,14 +162,13 @@ class QNet:
         """The activation function of the hidden blocks."""
         return ACTIVATION[self.config.activation_type]
 
-    def _names(self) -> list[str]:
-        matrices = [f"matrix_{i}" for i in range(len(self.config.matrix_shapes))]
-        return matrices + [f"vector_{i}" for i in range(len(self.config.vector_sizes))]
-
     def tensors(self) -> dict[str, Tensor]:
-        """The weights by name, contiguous: `matrix_i` [q, in, out] and `vector_i` [q, out]."""
-        given = [tensor.contiguous() for tensor in (*self.matrices, *self.vectors)]
-        return dict(zip(self._names(), given, strict=True))
+        """The weights by name, contiguous: `matrix_i` [q, in, out] and `vector_i` [q, out].
+
+        And `query_vector` [q, dim], if there is one.
+        """
+        given = [tensor.contiguous() for tensor in self._given()]
+        return dict(zip(_names(self.config), given, strict=True))
 
     @staticmethod
     def from_tensors(config: QNetConfig, tensors: Mapping[str, Tensor]) -> QNet:
@@ -161,11 +178,10 @@ class QNet:
             ModelError: a tensor is missing or has another shape than the config says.
         """
         try:
-            matrices = [tensors[f"matrix_{i}"] for i in range(len(config.matrix_shapes))]
-            vectors = [tensors[f"vector_{i}"] for i in range(len(config.vector_sizes))]
+            given = [tensors[name] for name in _names(config)]
         except KeyError as error:
             raise ModelError(f"the q-net lacks its tensor {error.args[0]}.") from error
-        return q_net_class(config.q_net_type)(config, matrices, vectors)
+        return q_net_class(config.q_net_type)._of(config, given)
 
     def check_finite(self, qids: Sequence[str]) -> None:
         """Raise ModelError naming the first query whose q-net holds NaN or infinity.
@@ -174,7 +190,7 @@ class QNet:
             qids: the queries' ids, as many as there are q-nets.
         """
         finite = torch.ones(len(self), dtype=torch.bool, device=self.device)
-        for tensor in (*self.matrices, *self.vectors):
+        for tensor in self._given():
             # A sum is finite only if all its terms are: one pass, no mask as large as the weights.
             finite &= tensor.flatten(1).sum(1, dtype=torch.float32).isfinite()
         if not bool(finite.all()):
@@ -196,12 +212,17 @@ class QNet:
         Returns:
             [q, n] scores in the q-net's dtype.
         """
-        return score_differentiably(self, x, training)
+        if self.query_vectors is None:
+            return score_differentiably(self, x, training)
+        plain = replace(self.config, add_query_vector=False)
+        network = type(self)(plain, self.matrices, self.vectors)
+        return score_differentiably(network, x, training) + _products(self.query_vectors, x)
 
     def forward(self, x: Tensor, training: bool) -> Tensor:
         """Compute the scores [q, n] of `x` [n, dim] or [q, n, dim]; what a custom q-net overrides.
 
-        It must be built of torch operations that autograd can follow.
+        It must be built of torch operations that autograd can follow. The inner product with the
+        query's own vector, if there is one, is added to what it returns.
         """
         config = self.config
         if not self.vectors and x.dim() == 2:  # dot products with one vector a query
@@ -242,6 +263,9 @@ class QNet:
             score_dense(self, block, out, self._packed)
         else:
             out.copy_(self.forward(block, training=False))
+        if self.query_vectors is not None:
+            exact = torch.promote_types(self.dtype, torch.float32)
+            out.add_(_products(self.query_vectors.to(exact), block.to(exact)).to(out.device))
         return out
 
     @torch.no_grad()
@@ -258,9 +282,15 @@ class QNet:
         if self.device.type == "cpu":  # one after the other, as `score` rounds
             each = [one.score(own) for one, own in zip(self, points, strict=True)]
             return torch.cat(each) if each else points.new_empty(points.shape[:2]).float()
-        if type(self).forward is QNet.forward:
-            return score_groups_dense(self, points)
-        return self.forward(points, training=False).float()
+        dense = type(self).forward is QNet.forward
+        found = (
+            score_groups_dense(self, points)
+            if dense
+            else self.forward(points, training=False).float()
+        )
+        if self.query_vectors is not None:
+            found += _products(self.query_vectors.float(), points.float())
+        return found
 
     def gradient(self, points: Tensor) -> Tensor:
         """The gradient of the score with respect to the document vector.
@@ -290,6 +320,13 @@ class QNet:
     def _scores_and_gradients(self, points: Tensor, mean: bool) -> tuple[Tensor, Tensor]:
         points = points.to(device=self.device, dtype=self.dtype)
         points = points.expand(len(self), *points.shape[-2:])
+        scores, gradients = self._of_the_network(points, mean)
+        if self.query_vectors is not None:
+            scores = scores + _products(self.query_vectors, points)
+            gradients = gradients + self.query_vectors.unsqueeze(1)
+        return scores, gradients
+
+    def _of_the_network(self, points: Tensor, mean: bool) -> tuple[Tensor, Tensor]:
         if type(self).forward is not QNet.forward:
             return gradient_autograd(self, points, mean)
         if self.device.type == "cpu" and len(self) > 1:
@@ -298,6 +335,20 @@ class QNet:
             found = [gradient_dense(one, point, mean) for one, point in each]
             return torch.cat([s for s, _ in found]), torch.cat([g for _, g in found])
         return gradient_dense(self, points, mean)
+
+
+def _names(config: QNetConfig) -> list[str]:
+    """What the tensors of a q-net are called."""
+    matrices = [f"matrix_{i}" for i in range(len(config.matrix_shapes))]
+    vectors = [f"vector_{i}" for i in range(len(config.vector_sizes))]
+    return [*matrices, *vectors, *["query_vector"] * config.add_query_vector]
+
+
+def _products(query_vectors: Tensor, x: Tensor) -> Tensor:
+    """The inner products [q, n] of `query_vectors` [q, dim] with `x` [n, dim] or [q, n, dim]."""
+    if x.dim() == 2:
+        return torch.mm(query_vectors, x.t())
+    return torch.bmm(x, query_vectors.unsqueeze(-1)).squeeze(-1)
 
 
 DENSE_BLOCKS = "dense_blocks"

@@ -30,6 +30,8 @@ class QNetConfig:
         do_residual_on_last: so too in the last hidden block; None means as `do_residual`.
         layer_norm_before_residual: normalise before the input is added, not after.
         q_net_type: the name under which the class is registered.
+        add_query_vector: add the inner product of the document vector and a vector of the query,
+            so that the network has to learn only what that one lacks; none of the paper's.
     """
 
     vector_dimensions: tuple[int, ...]
@@ -41,6 +43,7 @@ class QNetConfig:
     do_residual_on_last: bool | None = False
     layer_norm_before_residual: bool = True
     q_net_type: str = "dense_blocks"
+    add_query_vector: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -122,4 +125,6 @@ class QNetConfig:
         """The config as JSON values; `from_dict` reads it back."""
         values = asdict(self)
         values["vector_dimensions"] = list(self.vector_dimensions)
+        if not self.add_query_vector:  # a key that other readers of the paper's q-nets do not know
+            del values["add_query_vector"]
         return values

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy as np
 from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
+from hypserini.index.shards import IndexPaths, folders_of
 from hypserini.jvm.threads import side_by_side
 from hypserini.search.filters import Filter, java_of
 from hypserini.search.ranges import check_range
@@ -67,23 +66,22 @@ class Bm25:
     Used directly because importing Pyserini's takes seconds, and in 2.4 the web. Thread safe.
 
     Args:
-        index: The folder of an index with text, ours or Pyserini's.
+        index: The folder of an index with text, ours or Pyserini's, or of shards; or several.
         options: Parameters; the defaults are Pyserini's.
 
     Raises:
         IndexingError: There is no such index, or only one of `k1` and `b` is given.
     """
 
-    def __init__(self, index: str | os.PathLike[str], options: Bm25Options | None = None) -> None:
+    def __init__(self, index: IndexPaths, options: Bm25Options | None = None) -> None:
         options = options or Bm25Options()
-        self.path = Path(index)
-        if not self.path.is_dir():
-            raise IndexingError(f"there is no index at {index}: give the folder of a Lucene index.")
+        folders = folders_of(index)
+        self.path = folders[0]
         if (options.k1 is None) != (options.b is None):
             raise IndexingError("BM25 takes both k1 and b (--k1 and --b), or neither.")
         java_bm25 = jvm.java_class("io.hypserini.Bm25")
         with self._reading():
-            self._java: Any = java_bm25(jvm.pack_path(self.path))
+            self._java: Any = java_bm25(jvm.pack_paths(folders))
             try:
                 self._set(options)
             except BaseException:
@@ -105,7 +103,7 @@ class Bm25:
     def _parameters(self, options: Bm25Options) -> tuple[float, float]:
         if options.k1 is not None and options.b is not None:
             return options.k1, options.b
-        data = jvm.unpack_pairs(self._java.metadata().tostring())
+        data = jvm.unpack_pairs(self._java.metadata(0).tostring())
         metadata = IndexMetadata.from_user_data(data, str(self.path))
         known = TUNED.get(metadata.collection) if metadata else None
         if known:

@@ -6,7 +6,6 @@ import json
 import logging
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from hypserini.index.beside import keep_beside
@@ -80,7 +79,7 @@ def calibrated(index: Index, options: Any, k: int, found: Calibration | None = N
 
 def load_calibration(index: Index, k: int) -> Calibration | None:
     """What was recorded for at least `k` hits, this model and an index of about this size."""
-    recorded = _read(index.path).get(_fingerprint(index), [])
+    recorded = _read(index).get(_fingerprint(index), [])
     vectors = index.num_vectors
     fits = [one for one in recorded if one.k >= k and one.vectors / 2 <= vectors <= one.vectors * 2]
     return min(fits, key=lambda one: one.k, default=None)
@@ -95,7 +94,10 @@ Recorded = dict[str, list[Calibration]]
 """By the fingerprint of the model, a calibration for each number of hits."""
 
 
-def _read(folder: Path) -> Recorded:
+def _read(index: Index) -> Recorded:
+    folder = index.beside
+    if folder is None:
+        return {}
     try:
         data = (folder / CALIBRATION).read_bytes()
     except FileNotFoundError:
@@ -130,7 +132,7 @@ def record(index: Index, calibration: Calibration) -> bool:
     Returns:
         Whether it is kept.
     """
-    recorded = dict(_read(index.path))
+    recorded = dict(_read(index))
     fingerprint = _fingerprint(index)
     others = [one for one in recorded.get(fingerprint, []) if one.k != calibration.k]
     recorded[fingerprint] = [*others, calibration]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hypserini import jvm
 from hypserini.errors import IndexingError, shown
-from hypserini.formats.docids import read_docids
-from hypserini.formats.reading import is_file, placed
+from hypserini.formats.docids import means_docids_file, read_docids
+from hypserini.formats.reading import placed
 from hypserini.formats.values import check_id
 from hypserini.index.reader import Index
 
 logger = logging.getLogger(__name__)
 
-_ENDINGS = (".txt", ".tsv", ".csv", ".gz", ".ids", ".docids", ".list", ".lst", ".json", ".jsonl")
-"""Of files: one word with such an ending is not meant as a query."""
 _LOOKED_UP = 10_000
 _MOST_KEPT = 8
 
@@ -110,7 +107,7 @@ def make_filter(index: Index, what: str | Path | Iterable[str] | Filter | None) 
                 f"make it anew for {index.path}."
             )
         return what
-    if isinstance(what, str) and not _means_file(what):
+    if isinstance(what, str) and not means_docids_file(what):
         return _matching(index, what)
     if isinstance(what, str | Path):
         docids = list(read_docids(what, IndexingError, "filter file"))
@@ -128,15 +125,6 @@ def _matching(index: Index, query: str) -> Filter:
     for oldest in list(kept)[:-_MOST_KEPT]:
         kept.pop(oldest, None)
     return made
-
-
-def _means_file(text: str) -> bool:
-    """Whether a filter is the path of a file, there or not, and no query."""
-    if is_file(text):
-        return True
-    if any(char.isspace() or char in ':"*?()[]{}' for char in text):
-        return False
-    return text.endswith(_ENDINGS) or os.path.isdir(os.path.dirname(text))
 
 
 def _example(index: Index, docids: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ def load_encoder(
     device: str,
     dtype: str,
     max_length: int | None,
+    blocks: int | None = None,
 ) -> QueryEncoder:
     """Load the model for the queries of an index.
 
@@ -40,6 +41,7 @@ def load_encoder(
         device: As `load_model` takes it.
         dtype: As `load_model` takes it.
         max_length: Tokens encoded of a query; None: the model's.
+        blocks: Hidden blocks of the q-nets, of a model of nested sizes; None: all.
 
     Raises:
         MissingModelError: The index does not say its model, or that is no longer there.
@@ -63,7 +65,7 @@ def load_encoder(
             f" --model{hub}."
         ) from error
     check_model(loaded, index, metadata)
-    return QueryEncoder(loaded, max_length=max_length)
+    return QueryEncoder(loaded, max_length=max_length, blocks=blocks)
 
 
 def check_model(model: DualEncoder, index: Index, metadata: IndexMetadata | None) -> None:

@@ -16,11 +16,14 @@ from hypserini.encode import QueryEncoder
 from hypserini.errors import IndexingError
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
+from hypserini.index.shards import IndexPaths
 from hypserini.index.stored_text import StoredDocument, StoredTexts
 from hypserini.modeling import QNet
 from hypserini.modeling.loading import choose_device
+from hypserini.modeling.nested import check_size
 from hypserini.search.batches import Batch, search_in_batches
 from hypserini.search.calibration import Calibration, calibrated
+from hypserini.search.cascade import Cascade
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.index_encoder import check_model, load_encoder, made_with
 from hypserini.search.modes.first_stage import AnyHit, GivenRankings, docids_of
@@ -47,7 +50,8 @@ class LuceneHypencoderSearcher:
     """Ranks the documents of an index by the q-net of each query.
 
     Args:
-        index: The folder of an index with a dense field.
+        index: The folder of an index with a dense field, or of shards; or several such folders of
+            one model, which are searched as one index.
         model: A model's name or folder, or a loaded one; by default the one that the index was
             encoded with. It is loaded when the first text is to be encoded.
         settings: How a model that is to be loaded encodes queries; by default as the documents
@@ -60,6 +64,8 @@ class LuceneHypencoderSearcher:
         options: The mode's options; by default its defaults.
         residence: Whether the dense field is kept on the device, and how; by default on a GPU, if
             it fits. It is read at the first search.
+        q_net_size: Hidden blocks of the q-nets, of a model of nested sizes; by default all.
+        cascade: Search with smaller q-nets than those that rank in the end.
 
     Raises:
         ValueError: There is no such mode, a number is less than 1, or settings were given with a
@@ -70,7 +76,7 @@ class LuceneHypencoderSearcher:
 
     def __init__(
         self,
-        index: str | os.PathLike[str],
+        index: IndexPaths,
         model: str | os.PathLike[str] | DualEncoder | None = None,
         *,
         settings: EncodingSettings | None = None,
@@ -81,9 +87,14 @@ class LuceneHypencoderSearcher:
         mode: str = "auto",
         options: Any = None,
         residence: Residence | bool | None = None,
+        q_net_size: int | None = None,
+        cascade: Cascade | None = None,
     ) -> None:
         mode_named(mode)
         check_range(1, batch_size=batch_size, max_length=max_length)
+        check_range(0, q_net_size=q_net_size)
+        self.cascade = cascade
+        self._q_net_size = q_net_size
         self.mode = mode
         self.options = options
         self.index = Index(index)
@@ -101,7 +112,7 @@ class LuceneHypencoderSearcher:
         self._field_is_chosen = False
         self._choosing = threading.Lock()
         try:
-            self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(index))
+            self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(self.index.path))
             self._texts = StoredTexts(self.index)
             if self._model is not None and not isinstance(self._model, str):
                 if settings is not None:
@@ -193,8 +204,16 @@ class LuceneHypencoderSearcher:
 
         def search(batch: Batch) -> list[Hits]:
             prepared, scorer, encode_ms = self._prepare(*batch)
+
+            def by(batch: QueryBatch, k: int, scorer: QNetScorer) -> list[Hits]:
+                return chosen.search(self.index, batch, k, scorer, options, wanted)
+
             with self.index.reading():
-                rankings = chosen.search(self.index, prepared, k, scorer, options, wanted)
+                if self.cascade is None or chosen.options is RerankOptions:
+                    rankings = by(prepared, k, scorer)
+                else:
+                    how = (self.index, prepared, k, scorer, wanted, by)
+                    rankings = self.cascade.search(*how)
             for hits in rankings:
                 hits.cost.encode_ms = encode_ms / len(prepared)
             return rankings
@@ -309,6 +328,13 @@ class LuceneHypencoderSearcher:
             return self._field
 
     def _load_encoder(self) -> QueryEncoder:
+        encoder = self._made_encoder()
+        if self.cascade is not None:
+            model = encoder.model
+            check_size(self.cascade.blocks, model.q_net_config, model.nested, model.name)
+        return encoder
+
+    def _made_encoder(self) -> QueryEncoder:
         if self._model is None or isinstance(self._model, str):
             return load_encoder(
                 self.index,
@@ -318,5 +344,6 @@ class LuceneHypencoderSearcher:
                 device=self._device,
                 dtype=self._dtype,
                 max_length=self._max_length,
+                blocks=self._q_net_size,
             )
-        return QueryEncoder(self._model, max_length=self._max_length)
+        return QueryEncoder(self._model, max_length=self._max_length, blocks=self._q_net_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Collection as Container
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,8 @@ class RetrievalSet:
 
     Attributes:
         queries: query id -> text; only queries that have a relevant document among `documents`.
-        documents: document id -> text, in the order of the collection.
+        documents: document id -> text, in the order of the collection; "" where only their
+            vectors are wanted.
         qrels: query id -> document id -> grade, for the queries alone; above 0 is relevant.
     """
 
@@ -42,6 +44,7 @@ def read_retrieval_set(
     max_queries: int | None = None,
     max_documents: int | None = None,
     seed: int = 0,
+    docids: Iterable[str] | None = None,
 ) -> RetrievalSet:
     """Read a BEIR folder, or three files; no Java is started.
 
@@ -57,12 +60,14 @@ def read_retrieval_set(
             that validating on a large collection stays quick (figures are then too high, but
             comparable among themselves). Judged documents may be more than these.
         seed: of both drawings.
+        docids: the documents, in place of a collection, where no texts are needed.
 
     Raises:
         TrainingError: something is not named or not there, or no query has a relevant document.
         TopicsError, CollectionError, RunError: a file is malformed; names file and line.
     """
-    paths = _paths(folder, split, queries, documents, qrels)
+    known = docids is not None
+    paths = _paths(folder, split, queries, "the vectors" if known else documents, qrels)
     judgements = load_qrels(paths["qrels"]).judgements
     texts = {
         qid: text
@@ -79,7 +84,12 @@ def read_retrieval_set(
         names = list(texts)
         texts = {names[n]: texts[names[n]] for n in kept}
     judged = {docid for qid in texts for docid in judgements[qid]}
-    found = _read_documents(paths["documents"], judged, max_documents, seed)
+    collection = (
+        ((docid, "") for docid in docids)
+        if docids is not None
+        else ((d.docid, d.contents) for d in Collection(paths["documents"]))
+    )
+    found = _read_documents(collection, judged, max_documents, seed)
     if missing := len(judged) - sum(docid in found for docid in judged):
         logger.warning("%d judged documents are not in %s.", missing, paths["documents"])
     texts = {
@@ -119,10 +129,9 @@ def _paths(
 
 
 def _read_documents(
-    path: str | Path, judged: Container[str], most: int | None, seed: int
+    collection: Iterable[tuple[str, str]], judged: Container[str], most: int | None, seed: int
 ) -> dict[str, str]:
     """Read a collection, or the judged documents and enough others to make `most`."""
-    collection = ((d.docid, d.contents) for d in Collection(path))
     if most is None:
         return dict(collection)
     rng = random.Random(f"{seed} documents")

@@ -12,6 +12,7 @@ from hypserini.modeling.losses import needs_labels
 from hypserini.train.checkpoints import starting_point
 from hypserini.train.collator import Collator
 from hypserini.train.data.opening import training_data, validation_data
+from hypserini.train.data.passage_vectors import PassageVectors
 from hypserini.train.recipe.arguments import training_arguments
 from hypserini.train.recipe.building import build_model
 from hypserini.train.recipe.config import TrainingConfig, ValidationSection
@@ -73,11 +74,24 @@ def make_trainer(config: TrainingConfig, arguments: Any) -> RetrievalTrainer:
     section, labels = config.trainer_config, needs_labels(config.model_config.loss_type)
     seed = arguments.data_seed if arguments.data_seed is not None else arguments.seed
     drawing: dict[str, Any] = {"labels": labels, "seed": seed, "source": config.source}
+    named = config.model_config.passage_vectors
+    vectors = PassageVectors(named, config.source) if named else None
+    drawing["by_docid"] = vectors is not None
     train_dataset = training_data(config.data_config, **drawing)
     loss_data = validation_data(config.data_config, **drawing)
-    retrieval = _retrieval(section.validation, seed)
+    retrieval = _retrieval(section.validation, seed, vectors)
     set_seed(arguments.seed)
-    model = build_model(config)
+    model = build_model(config, vectors.recorded if vectors else None)
+    store = None
+    if vectors is not None:
+        examples = train_dataset.docids() | (loss_data.docids() if loss_data else set())
+        ranked = set(retrieval.task.documents) if retrieval else set()
+        data = config.data_config
+        files = getattr(data, f"training_{data.kind('training')}")
+        by = ", ".join(files) if isinstance(files, list) else files
+        store = vectors.load(examples | ranked, by)
+        if retrieval is not None:
+            retrieval.vectors = store
     callbacks = []
     if section.early_stopping_patience is not None:
         callbacks.append(
@@ -115,6 +129,7 @@ def make_trainer(config: TrainingConfig, arguments: Any) -> RetrievalTrainer:
                 document_prefix=model.config.document_prefix,
                 vocabulary=model.vocabulary_size,
                 labels=labels,
+                vectors=store,
             ),
             callbacks=callbacks,
             optimizers=(
@@ -134,7 +149,9 @@ def _need_accelerate() -> None:
         raise TrainingError("training needs accelerate: pip install 'hypserini[train]'.") from error
 
 
-def _retrieval(section: ValidationSection | None, seed: int) -> RetrievalValidation | None:
+def _retrieval(
+    section: ValidationSection | None, seed: int, vectors: PassageVectors | None
+) -> RetrievalValidation | None:
     if section is None:
         return None
     from hypserini.train.retrieval_set import read_retrieval_set
@@ -149,5 +166,6 @@ def _retrieval(section: ValidationSection | None, seed: int) -> RetrievalValidat
         max_queries=section.max_queries,
         max_documents=section.max_documents,
         seed=seed,
+        docids=vectors.docids() if vectors is not None else None,
     )
     return RetrievalValidation(task, section.measures, batch_size=section.batch_size)

@@ -17,6 +17,7 @@ from hypserini.train.retrieval_set import RetrievalSet
 
 if TYPE_CHECKING:
     from hypserini.modeling import DualEncoder, QNet
+    from hypserini.train.data.passage_vectors import VectorStore
 
 CHUNK = 64
 """Batches of documents that are sorted by length together."""
@@ -48,6 +49,8 @@ class RetrievalValidation:
         self.task = task
         self.measures = [parse_measure(measure) for measure in measures]
         self.batch_size = batch_size
+        self.vectors: VectorStore | None = None
+        """The documents' vectors, where they are there already."""
         # Twice as deep as needed, so that equal scores at the cutoff are all there.
         self.depth = max(
             2 * measure.cutoff if measure.cutoff else DEPTH for measure in self.measures
@@ -102,20 +105,14 @@ class RetrievalValidation:
     ) -> dict[str, list[tuple[str, float]]]:
         """The best of our share of the documents for every query."""
         docids = self._docids[share::shares]
-        texts = [self.task.documents[docid] for docid in docids]
-        encoder = DocumentEncoder(model, batch_size=self.batch_size)
-        vectors = torch.empty(len(texts), model.dim, device=model.device)
         run: dict[str, list[tuple[str, float]]] = {}
         # The weights in the smaller format are kept until the context ends: one for all batches,
         # and none that training would meet, since here they are without gradients.
-        with (
-            autocast,
-            tqdm(total=len(texts), desc="validating", leave=False, disable=not progress) as bar,
-        ):
-            for start in range(0, len(texts), chunk := CHUNK * self.batch_size):
-                part = torch.from_numpy(encoder.encode(texts[start : start + chunk]))
-                vectors[start : start + len(part)] = part
-                bar.update(len(part))
+        with autocast:
+            if self.vectors is not None:
+                vectors = self.vectors.of(docids).to(model.device)
+            else:
+                vectors = self._encode(docids, model, progress)
             batches = QueryEncoder(model, batch_size=self.batch_size).batches(
                 [self.task.queries[qid] for qid in self._qids]
             )
@@ -127,6 +124,18 @@ class RetrievalValidation:
                     run[self._qids[done]] = hits
                     done += 1
         return run
+
+    def _encode(self, docids: Sequence[str], model: DualEncoder, progress: bool) -> Tensor:
+        """The vectors of some documents, `[n, dim] float32` on the model's device."""
+        texts = [self.task.documents[docid] for docid in docids]
+        encoder = DocumentEncoder(model, batch_size=self.batch_size)
+        vectors = torch.empty(len(texts), model.dim, device=model.device)
+        with tqdm(total=len(texts), desc="validating", leave=False, disable=not progress) as bar:
+            for start in range(0, len(texts), chunk := CHUNK * self.batch_size):
+                part = torch.from_numpy(encoder.encode(texts[start : start + chunk]))
+                vectors[start : start + len(part)] = part
+                bar.update(len(part))
+        return vectors
 
 
 @torch.no_grad()

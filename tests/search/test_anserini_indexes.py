@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import write_jsonl
 from rankings import scores_like
 
 from hypserini import LuceneHypencoderSearcher, jvm
@@ -13,6 +15,7 @@ from hypserini.encode.__main__ import main as encode
 from hypserini.jvm import jar
 from hypserini.search.modes.table import MODES
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 COLLECTIONS = {
     "jsonl": "JsonDenseVectorCollection",
     "parquet": "ParquetDenseVectorCollection",
@@ -62,3 +65,17 @@ def test_anserinis_indexes_are_searched_in_every_mode(
         assert common == scores_like({docid: scores[docid] for docid in common})
     least = 1.0 if mode in ("exhaustive", "rerank") else 0.5
     assert shared >= least * 20 * len(topics)
+
+
+def test_a_head_is_trained_over_anserinis_vectors_and_searches_them(
+    anserini_indexes: Path, tiny_model: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    items = [{"id": f"doc{n:04}"} for n in range(8)]
+    lines = [{"query": {"content": "graph"}, "items": items[n:] + items[:n]} for n in range(8)]
+    write_jsonl(tmp_path / "train.jsonl", lines)
+    index, output = anserini_indexes / "hnsw-quantized", tmp_path / "head"
+    arguments = [index, tiny_model, tmp_path / "train.jsonl", output, "graph search"]
+    monkeypatch.setattr("sys.argv", ["head_over_index.py", *map(str, arguments)])
+    runpy.run_path(str(EXAMPLES / "head_over_index.py"), run_name="__main__")
+    before, after = capsys.readouterr().out.splitlines()[-2:]
+    assert [len(line.split()) for line in (before, after)] == [6, 6]

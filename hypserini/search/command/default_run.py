@@ -1,10 +1,10 @@
-"""The file of a run that was not named: `runs/INDEX.TOPICS.txt`."""
+"""The file of a run that was not named: `runs/INDEX.TOPICS.txt`, indexes joined by +."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from hypserini.errors import OutputError
@@ -14,7 +14,7 @@ from hypserini.formats.topics import Topics
 FOLDER = Path("runs")
 
 
-def default_run(index: Path, topics: Topics) -> Path:
+def default_run(index: Sequence[Path], topics: Topics) -> Path:
     """Where the run of some topics over an index goes.
 
     Topics from a file that does not lie in the working folder are called by its folder, too, so
@@ -27,7 +27,8 @@ def default_run(index: Path, topics: Topics) -> Path:
     name = part_of_a_name(topics.name)
     if file.is_file() and file.absolute().parent.resolve() != Path.cwd().resolve():
         name = f"{file.absolute().parent.resolve().name}.{name}"
-    run = FOLDER / f"{Path(os.path.abspath(index)).name}.{name}.txt"
+    searched = "+".join(Path(os.path.abspath(folder)).name for folder in index)
+    run = FOLDER / f"{searched}.{name}.txt"
     if run.is_file() and not _is_of(run, set(topics.qids)):
         raise OutputError(
             f"{run} has topics that are not in {topics.name}, and would be replaced: name the run "

@@ -46,8 +46,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--index",
+        nargs="+",
         metavar="FOLDER",
-        help="the index to search (default: "
+        help="the index to search, or several of one model, which are searched as one (default: "
         f"${defaults.INDEX_VARIABLE}, or the index that belongs to the topics)",
     )
     parser.add_argument(
@@ -81,6 +82,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=cli.threads, default=1, help="batches side by side")
     parser.add_argument(
         "--max-length", type=cli.positive_int, help="tokens encoded of a query (default: 32)"
+    )
+    parser.add_argument(
+        "--q-net-size",
+        type=cli.whole(0),
+        metavar="BLOCKS",
+        help="hidden blocks of the q-nets, of a model of nested sizes (default: all)",
+    )
+    parser.add_argument(
+        "--cascade",
+        type=cli.whole(0),
+        metavar="BLOCKS",
+        help="search with q-nets of so many hidden blocks, and rank what they find (twice --hits,"
+        " at least 100) by the whole ones",
     )
     cli.add_encoding_arguments(parser, documents=False)
     cli.add_device_arguments(parser)

@@ -36,7 +36,7 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
         hits=args.hits or (plans.HITS_AT_THE_PROMPT if args.interactive else hits),
         remove_query=args.remove_query,
         place=Place(
-            index=args.index,
+            index=tuple(args.index or ()),
             model=args.model,
             settings=cli.encoding_settings(args),
             encoded_queries=args.encoded_queries,
@@ -46,6 +46,8 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
             max_length=args.max_length,
             batch_size=args.batch_size,
             threads=args.threads,
+            q_net_size=args.q_net_size,
+            cascade=args.cascade,
         ),
         around=around,
         output=Output(Path(args.output) if args.output else None, args.output_format, args.tag),
@@ -76,6 +78,8 @@ def _contradictions(args: argparse.Namespace, mode: str) -> Iterator[str]:
         if args.check or args.target_overlap:
             flag = "--check" if args.check else "--target-overlap"
             yield f"{flag} compares with exhaustive search, which reranking is not."
+    if None not in (args.cascade, args.q_net_size) and args.cascade >= args.q_net_size:
+        yield "--cascade searches with smaller q-nets than --q-net-size: give a smaller number."
     if args.rerank_run and args.query is not None:
         yield "--rerank-run belongs to --topics: rerank a query's --first-stage bm25."
     if args.budget and not args.adaptive:
@@ -96,9 +100,10 @@ def _owners(args: argparse.Namespace, mode: str) -> list[cli.Row]:
         (
             not args.encoded_queries,
             "topics that are encoded, and --encoded-queries were",
-            "threads max_length pooling l2_norm query_prefix",
+            "threads max_length pooling l2_norm query_prefix q_net_size",
         ),
         (not (args.encoded_queries and args.index), "topics that are encoded", "model"),
+        (mode != "rerank", "a search, which reranking is not", "cascade"),
         (args.output_format == "trec", "--output-format trec", "tag"),
         (
             args.resident is not False,

@@ -24,7 +24,7 @@ class Place:
     """What is searched, and with what.
 
     Attributes:
-        index: The folder of the index, as given; None for the one that belongs to the topics.
+        index: The folders of the index, as given; none for the one that belongs to the topics.
         model: The model's name or folder; None for the one that the index was encoded with.
         settings: How queries are encoded, beyond what index and model say.
         encoded_queries: A folder of saved q-nets, instead of encoding the topics.
@@ -34,9 +34,12 @@ class Place:
         max_length: Tokens encoded of a query; None: the model's.
         batch_size: Topics at once.
         threads: Batches side by side.
+        q_net_size: Hidden blocks of the q-nets; None: all.
+        cascade: Hidden blocks of the q-nets that search, before the whole ones rank; None: one
+            search.
     """
 
-    index: str | None = None
+    index: tuple[str, ...] = ()
     model: str | None = None
     settings: EncodingSettings = AS_THE_FOLDER_SAYS
     encoded_queries: str | None = None
@@ -46,6 +49,8 @@ class Place:
     max_length: int | None = None
     batch_size: int = 16
     threads: int = 1
+    q_net_size: int | None = None
+    cascade: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Stages:
 
     Args:
         plan: The plan.
-        index: The index that is searched.
+        index: The folders of the index that is searched.
         topics: The topics; those that a run to rerank lacks, or has beside them, are reported.
 
     Raises:
@@ -36,7 +36,7 @@ class Stages:
         IndexingError: BM25 cannot search the index.
     """
 
-    def __init__(self, plan: SearchPlan, index: Path, topics: Topics) -> None:
+    def __init__(self, plan: SearchPlan, index: Sequence[Path], topics: Topics) -> None:
         self._plan = plan
         self._topics = topics
         self._texts = dict(topics.items)

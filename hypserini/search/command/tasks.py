@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hypserini.errors import IndexingError, TopicsError
 from hypserini.formats.runs import write_run
 from hypserini.formats.topics import Topics, load_topics
 from hypserini.search.bm25 import Bm25
+from hypserini.search.cascade import Cascade
 from hypserini.search.command.default_run import default_run
 from hypserini.search.command.explanation import Explanation
 from hypserini.search.command.plan import SearchPlan
@@ -83,24 +84,28 @@ def text_of(
     return lambda docid: searcher.contents(stored[docid])
 
 
-def find_index(plan: SearchPlan, topics: Topics | None) -> Path:
-    """The index to search: the plan's, `$HYPSERINI_INDEX`, or that of the topics' collection."""
+def find_index(plan: SearchPlan, topics: Topics | None) -> list[Path]:
+    """The folders to search: the plan's, `$HYPSERINI_INDEX`, or that of the topics' collection."""
     family = defaults.COLLECTIONS.get(topics.family or "") if topics else defaults.DEMO_COLLECTION
     named = plan.place.index
-    if named is None:
-        named = os.environ.get(defaults.INDEX_VARIABLE) or None
-    if named is not None:
-        path = defaults.index_path(named)
-        if not path.exists() and (defaults.index_root() / path).exists():
-            return defaults.index_root() / path
-        command = "python -m hypserini.index --collection COLLECTION --index " + named
-        return require_index(path, command)
+    if not named and (variable := os.environ.get(defaults.INDEX_VARIABLE)):
+        named = (variable,)
+    if named:
+        return [_named_index(name) for name in named]
     if family is None:
         raise TopicsError(
             f"no default index belongs to the topics {plan.topics}: name one with --index or"
             f" ${defaults.INDEX_VARIABLE}."
         )
-    return require_index(defaults.default_index(family, plan.place.model), family.build_command)
+    index = defaults.default_index(family, plan.place.model)
+    return [require_index(index, family.build_command)]
+
+
+def _named_index(name: str) -> Path:
+    path = defaults.index_path(name)
+    if not path.exists() and (defaults.index_root() / path).exists():
+        return defaults.index_root() / path
+    return require_index(path, f"python -m hypserini.index --collection COLLECTION --index {name}")
 
 
 def require_index(path: Path, build_command: str) -> Path:
@@ -110,7 +115,7 @@ def require_index(path: Path, build_command: str) -> Path:
     raise IndexingError(f"the index {path} is not there; build it with: {build_command}")
 
 
-def open_searcher(plan: SearchPlan, index: Path) -> LuceneHypencoderSearcher:
+def open_searcher(plan: SearchPlan, index: Sequence[Path]) -> LuceneHypencoderSearcher:
     """The searcher of a plan; errors of the model come before the first topic."""
     searcher = LuceneHypencoderSearcher(
         index,
@@ -123,6 +128,8 @@ def open_searcher(plan: SearchPlan, index: Path) -> LuceneHypencoderSearcher:
         batch_size=plan.place.batch_size,
         mode=plan.mode,
         options=plan.options,
+        q_net_size=plan.place.q_net_size,
+        cascade=None if plan.place.cascade is None else Cascade(plan.place.cascade),
     )
     if not plan.place.encoded_queries:
         _ = searcher.encoder
@@ -189,7 +196,7 @@ def converse(plan: SearchPlan) -> Iterator[str]:
     index = find_index(plan, None)
     with Bm25(index, plan.around.bm25) as bm25, open_searcher(plan, index) as searcher:
         wanted = make_filter(searcher.index, plan.filter)
-        yield f"{index}: {searcher.num_docs:,} documents. An empty line ends."
+        yield f"{', '.join(map(str, index))}: {searcher.num_docs:,} documents. An empty line ends."
         while query := read_query():
             width = shutil.get_terminal_size().columns
             with _reporting_cut(plan, searcher):

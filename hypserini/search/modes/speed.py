@@ -41,7 +41,7 @@ def milliseconds_a_document(index: Index, scorer: QNetScorer, threads: int) -> f
     """
     what = _name(scorer, threads)
     with _lock:
-        key = str(index.path.absolute()), what
+        key = "|".join(str(folder.absolute()) for folder in index.folders), what
         if key not in _known:
             kept = _read(index)
             found = kept.get(what)
@@ -66,8 +66,10 @@ def _name(scorer: QNetScorer, threads: int) -> str:
 
 def _read(index: Index) -> dict[str, float]:
     """What was measured before; whatever else the file holds is measured again."""
+    if index.beside is None:
+        return {}
     try:
-        kept = json.loads((index.path / SPEED).read_text(encoding="utf-8"))
+        kept = json.loads((index.beside / SPEED).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import Dataset
@@ -19,6 +19,14 @@ class Source(Protocol):
 
     def read(self, position: int, rng: random.Random) -> Example:
         """The example at `position` with all its items; `rng` for what is drawn from elsewhere."""
+
+
+@runtime_checkable
+class NamesDocuments(Protocol):
+    """A source whose examples name documents by id."""
+
+    def docids(self) -> set[str]:
+        """All that they name."""
 
 
 class TrainingData(Dataset):
@@ -50,6 +58,10 @@ class TrainingData(Dataset):
             raise IndexError(position)
         rng = random.Random(f"{self.seed} {self.epoch} {position}")
         return self.selection.draw(self.source.read(position, rng), rng)
+
+    def docids(self) -> set[str]:
+        """All documents that the examples name by id."""
+        return self.source.docids() if isinstance(self.source, NamesDocuments) else set()
 
     @property
     def epoch(self) -> int:

@@ -24,11 +24,12 @@ WholeExample = dict[str, Any]
 
 
 class Item(NamedTuple):
-    """A document of an example; `score` is the teacher's."""
+    """A document of an example, by its text or its docid; `score` is the teacher's."""
 
     content: str
     score: float | None = None
     type: str | None = None
+    docid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +40,26 @@ class Example:
     items: tuple[Item, ...]
 
 
-def parse_example(value: Any, label_key: str | None) -> Example:
+def parse_example(value: Any, label_key: str | None, *, by_docid: bool = False) -> Example:
     """Make an example of `{"query": {"content"}, "items": [{"content", "score", "type"}, ...]}`.
 
     Args:
         value: what was read; further fields are left out.
         label_key: the field of an item that holds its score; None: scores are not read.
+        by_docid: documents are known by their `id`, and need no `content`.
 
     Raises:
         Malformed: a field is missing or of the wrong type; names it, but not the place.
     """
-    check_example(value)
+    check_example(value, by_docid=by_docid)
     query, items = value["query"], value["items"]
     if not query["content"].strip():
         raise Malformed("query.content is empty.")
-    made = tuple(_item(number, item, label_key) for number, item in enumerate(items))
+    made = tuple(_item(number, item, label_key, by_docid) for number, item in enumerate(items))
     return Example(clean(query["content"]), made)
 
 
-def _item(number: int, item: Any, label_key: str | None) -> Item:
+def _item(number: int, item: Any, label_key: str | None, by_docid: bool) -> Item:
     score = None if label_key is None else item.get(label_key)
     if score is not None:
         if isinstance(score, bool) or not isinstance(score, int | float):
@@ -65,6 +67,8 @@ def _item(number: int, item: Any, label_key: str | None) -> Item:
         if not -_LARGEST < score < _LARGEST:
             raise Malformed(f"items[{number}].{label_key} is {shown(score)}, not a finite number.")
         score = float(score)
+    if by_docid:
+        return Item("", score, item.get("type"), str(item["id"]))
     return Item(clean(item["content"]), score, item.get("type"))
 
 
@@ -72,8 +76,12 @@ def _item(number: int, item: Any, label_key: str | None) -> Item:
 _LARGEST = math.ldexp(1.0, 128)
 
 
-def check_example(value: Any) -> WholeExample:
+def check_example(value: Any, *, by_docid: bool = False) -> WholeExample:
     """Check contents, ids and types; not scores, for they may be what is to be replaced.
+
+    Args:
+        value: what was read.
+        by_docid: documents need an `id`, and no `content`.
 
     Raises:
         Malformed: a field is missing or of the wrong type; names it, but not the place.
@@ -85,12 +93,16 @@ def check_example(value: Any) -> WholeExample:
     if not isinstance(items, list) or not items:
         raise Malformed("items is missing or empty: give at least a positive.")
     for number, item in enumerate(items):
-        _check_text(item, f"items[{number}]")
+        _check_text(item, f"items[{number}]", by_docid)
     return value
 
 
-def read_examples(path: str | Path) -> Iterator[tuple[int, WholeExample]]:
+def read_examples(
+    path: str | Path, *, by_docid: bool = False
+) -> Iterator[tuple[int, WholeExample]]:
     """Stream the examples of a file with their line numbers; `.gz` is decompressed.
+
+    With `by_docid`, documents are named by their ids and need no text.
 
     Raises:
         TrainingError: the file is missing, damaged, empty or malformed; names line and field.
@@ -98,7 +110,7 @@ def read_examples(path: str | Path) -> Iterator[tuple[int, WholeExample]]:
     empty = True
     for line, text in read_lines(path, TrainingError, WHAT):
         try:
-            example = check_example(parse_json(text))
+            example = check_example(parse_json(text), by_docid=by_docid)
         except Malformed as error:
             raise TrainingError(f"{path}, line {line}: {error}") from error
         empty = False
@@ -119,8 +131,11 @@ def format_example(example: WholeExample) -> str:
         raise TrainingError("an example is nested too deeply to be written again.") from error
 
 
-def _check_text(value: Any, name: str) -> None:
-    if not isinstance(value, dict) or not isinstance(value.get("content"), str):
+def _check_text(value: Any, name: str, by_docid: bool = False) -> None:
+    if by_docid and (not isinstance(value, dict) or value.get("id") is None):
+        raise Malformed(f"{name}.id is missing: documents are known by it to passage_vectors.")
+    is_text = by_docid or (isinstance(value, dict) and isinstance(value.get("content"), str))
+    if not is_text:
         raise Malformed(_without_content(name, value))
     identity = value.get("id")
     if isinstance(identity, bool) or not isinstance(identity, str | int | None):

@@ -7,13 +7,15 @@ from typing import Any
 
 from hypserini.errors import TrainingError
 
-KINDS = ("data_jsonl", "huggingface_dataset", "triples", "beir")
+KINDS = ("data_jsonl", "huggingface_dataset", "triples", "beir", "qrels")
+BY_DOCID = ("data_jsonl", "qrels")
+"""Kinds that can name documents whose vectors are there already."""
 POSITIVE_FILTERS = ("first", "type", "score_above")
 
 
 @dataclass(slots=True)
 class DataSection:
-    """What a model is trained on: one of four kinds of data, and another for the validation loss.
+    """What a model is trained on: one of five kinds of data, and another for the validation loss.
 
     Attributes:
         training_data_jsonl: JSON lines (`data.json_lines`), a file or several; .gz is unpacked.
@@ -22,6 +24,8 @@ class DataSection:
         training_triples: ids `query positive negative` a line (`data.triples`), whose texts are in
             `training_collection` and `training_queries`.
         training_beir: a folder with corpus.jsonl, queries.jsonl and qrels/ (`data.beir`).
+        training_qrels: judgements of `training_queries`, with negatives from `training_run`
+            (`data.judged_run`); by docid alone, for a model over `passage_vectors`.
         training_data_split: the split of a hub data set (`train`, `train[:1000]`), or the
             judgements of a BEIR folder.
         triples_columns: what the columns of the triples are, of query, positive, negative,
@@ -53,6 +57,10 @@ class DataSection:
     triples_columns: list[str] | None = None
     training_beir: str | None = None
     validation_beir: str | None = None
+    training_qrels: str | None = None
+    validation_qrels: str | None = None
+    training_run: str | None = None
+    validation_run: str | None = None
     training_data_split: str = "train"
     validation_data_split: str = "train"
     positive_filter_type: str = "first"
@@ -84,7 +92,7 @@ class DataSection:
                 )
             if purpose == "training" and not given:
                 raise TrainingError(f"{where} names no {', '.join(keys[:-1])} or {keys[-1]}.")
-            names = ("collection", "queries", "data_split")
+            names = ("collection", "queries", "run", "data_split")
             for key in (*keys, *(f"{purpose}_{name}" for name in names), "label_key"):
                 self._check_name(key, where)
             kind = self.kind(purpose)
@@ -100,6 +108,12 @@ class DataSection:
                             f"{where}.{purpose}_triples holds ids: name their texts as "
                             f"{purpose}_{name}."
                         )
+            if kind == "qrels":
+                for name, what in (("queries", "topics"), ("run", "negatives")):
+                    if not self.path_of(purpose, name):
+                        raise TrainingError(
+                            f"{where}.{purpose}_qrels needs {what}: name them as {purpose}_{name}."
+                        )
         columns = self.triples_columns
         if columns is not None and not (
             isinstance(columns, list) and all(isinstance(column, str) for column in columns)
@@ -114,7 +128,7 @@ class DataSection:
         self._check_filter(where)
 
     def path_of(self, purpose: str, name: str) -> str | None:
-        """The `collection` or `queries` of `training` or `validation` triples."""
+        """The `collection`, `queries` or `run` of `training` or `validation`."""
         return getattr(self, f"{purpose}_{name}") or getattr(self, f"training_{name}")
 
     @property

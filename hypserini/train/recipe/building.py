@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from typing import Any
 
-from hypserini.errors import ModelError, TrainingError
+from hypserini.errors import ModelError, TrainingError, shown
 from hypserini.modeling import (
     DualEncoder,
     HypencoderDualEncoder,
@@ -16,15 +16,23 @@ from hypserini.modeling import (
 from hypserini.modeling.bi_encoder import BiEncoder, BiEncoderConfig
 from hypserini.modeling.configuration import HypencoderConfig, base_config_dict
 from hypserini.modeling.hypernetwork import Hypernetwork
+from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.settings import EncodingSettings
+from hypserini.train.data.passage_vectors import Recorded
 from hypserini.train.recipe.config import ModelSection, TrainingConfig, check_keys
-from hypserini.train.recipe.initialization import begin_as_bi_encoder, insert_identity_layers
+from hypserini.train.recipe.initialization import (
+    begin_as_bi_encoder,
+    begin_as_dot_product,
+    insert_identity_layers,
+)
 from hypserini.train.recipe.numbers import BASE, checked_numbers
+from hypserini.train.recipe.over_vectors import Base, check_vectors, make_over_vectors, nested_of
+from hypserini.train.recipe.types import fits
 
 logger = logging.getLogger(__name__)
 
 MODEL_TYPES = ("hypencoder", "biencoder")
-HEAD_INITIALIZATIONS = ("paper", "bi-encoder")
+HEAD_INITIALIZATIONS = ("paper", "bi-encoder", "dot-product")
 
 _ENCODER_KEYS = ("model_name_or_path", "freeze_transformer", "pooling_type")
 _QUERY_KEYS = (
@@ -32,18 +40,16 @@ _QUERY_KEYS = (
     "embedding_representation",
     "base_encoder_output_dim",
     "converter_kwargs",
+    "nested",
 )
 
 
-class _Base(NamedTuple):
-    """A transformer to begin with: its configuration, and where its weights come from, if any."""
-
-    config: Any
-    pretrained: DualEncoder | None
-
-
-def build_model(config: TrainingConfig) -> DualEncoder:
+def build_model(config: TrainingConfig, recorded: Recorded | None = None) -> DualEncoder:
     """Make the model to train, on the CPU, with its tokenizer and losses.
+
+    Args:
+        config: what describes it.
+        recorded: of the encoder of `passage_vectors`, if there are any.
 
     Raises:
         TrainingError: a value of the configuration cannot be used.
@@ -59,6 +65,9 @@ def build_model(config: TrainingConfig) -> DualEncoder:
     }
     if section.checkpoint_path:
         model = _from_checkpoint(section, lengths)
+        check_vectors(model, recorded, config.source)
+    elif recorded is not None:
+        model = _over_vectors(section, recorded, lengths, config.source)
     else:
         model = _from_base(section, lengths, config.source)
     if model.tokenizer is None:
@@ -78,7 +87,7 @@ def _check(section: ModelSection, source: str) -> None:
         ("model_type", section.model_type, MODEL_TYPES),
         ("head_initialization", section.head_initialization, HEAD_INITIALIZATIONS),
     ):
-        if value not in known:
+        if value not in (*known, *[None] * (name == "head_initialization")):
             raise TrainingError(f"{where}: {name} is {value!r}: use one of {', '.join(known)}.")
     for name, kwargs, keys in (
         ("query_encoder_kwargs", section.query_encoder_kwargs, _QUERY_KEYS),
@@ -87,6 +96,17 @@ def _check(section: ModelSection, source: str) -> None:
         if not isinstance(kwargs, dict):
             raise TrainingError(f"{where}: {name} is no mapping.")
         check_keys(kwargs, keys, f"{where}, {name}")
+    if section.passage_vectors and section.passage_encoder_kwargs:
+        raise TrainingError(
+            f"{where} has both passage_vectors and passage_encoder_kwargs: documents are encoded "
+            "already, so leave the latter out."
+        )
+    nested = section.query_encoder_kwargs.get("nested")
+    if nested is not None and not fits(nested, list[int]):
+        raise TrainingError(
+            f"{where}, query_encoder_kwargs: nested is {shown(nested)}: give the numbers of hidden "
+            "blocks that are to be trained beside the whole q-net, as a list."
+        )
     if section.query_encoder_kwargs.get("embedding_representation") is not None:
         logger.info("embedding_representation has no effect: no loss takes it.")
 
@@ -113,25 +133,61 @@ def _from_base(section: ModelSection, lengths: dict[str, Any], source: str) -> D
             f"{source}, model_config: shared_encoder is true, but queries begin as {names[0]} and "
             f"documents as {names[1]}: name one model, or set shared_encoder to false."
         )
-    bases = [_base(section, names[0], source)]
-    bases.append(bases[0] if names[0] == names[1] else _base(section, names[1], source))
+    # Only transformers are taken, and how they are pooled the configuration says.
+    settings = EncodingSettings(pooling=passage.get("pooling_type", "cls"))
+    bases = [_base(section, name, settings, source) for name in dict.fromkeys(names)]
+    bases = [bases[0], bases[-1]]
     model = _make(section, bases, names, lengths, source)
     for base, encoder in zip(bases, (model.query_encoder, model.passage_encoder), strict=True):
         if base.pretrained is not None:
             _copy_transformer(base.pretrained, encoder.transformer)
         if section.shared_encoder:
             break
-    if section.head_initialization == "bi-encoder" and isinstance(
-        model.query_encoder, Hypernetwork
-    ):
-        begin_as_bi_encoder(model.query_encoder)
-    model.tokenizer = _tokenizer(section, bases[0].pretrained)
-    if bases[0].pretrained is not None and model.tokenizer is bases[0].pretrained.tokenizer:
-        model.config.lower_case = bases[0].pretrained.config.lower_case
+    _begin(model, section, bases[0].pretrained, source)
     return model
 
 
-def _base(section: ModelSection, name: str, source: str) -> _Base:
+def _over_vectors(
+    section: ModelSection, recorded: Recorded, lengths: dict[str, Any], source: str
+) -> DualEncoder:
+    """Make a model whose documents' vectors are there already."""
+    query = section.query_encoder_kwargs
+    name = query.get("model_name_or_path") or recorded.model
+    settings = EncodingSettings(pooling=query.get("pooling_type"))
+    if name == recorded.model:  # queries are encoded as the documents were
+        settings = settings.over(recorded.settings)
+    base = _base(section, name, settings, source)
+    model = make_over_vectors(section, base, name, recorded, lengths)
+    if base.pretrained is not None:
+        _copy_transformer(base.pretrained, model.query_encoder.transformer)
+    _begin(model, section, base.pretrained, source)
+    return model
+
+
+def _begin(
+    model: DualEncoder, section: ModelSection, pretrained: DualEncoder | None, source: str
+) -> None:
+    """Give a new model the head's first weights, and its tokenizer."""
+    head = model.query_encoder
+    if isinstance(head, Hypernetwork):
+        beside = head.q_net_config.add_query_vector
+        how = section.head_initialization or ("dot-product" if beside else "paper")
+        if how == "dot-product" and not beside:
+            raise TrainingError(
+                f"{source}, model_config: head_initialization dot-product needs a query vector "
+                "beside the q-net: set add_query_vector to true in converter_kwargs."
+            )
+        section.head_initialization = how  # for the card
+        if how == "bi-encoder":
+            begin_as_bi_encoder(head)
+        elif how == "dot-product":
+            begin_as_dot_product(head)
+    model.tokenizer = _tokenizer(section, pretrained)
+    if pretrained is not None and model.tokenizer is pretrained.tokenizer:
+        model.config.lower_case = pretrained.config.lower_case
+
+
+def _base(section: ModelSection, name: str, settings: EncodingSettings, source: str) -> Base:
     """Load one side's transformer, or only make its configuration."""
     if section.base_config is None and not (section.initial_weights or name):
         raise TrainingError(
@@ -139,13 +195,10 @@ def _base(section: ModelSection, name: str, source: str) -> _Base:
             "model_name_or_path in query_encoder_kwargs."
         )
     weights = section.initial_weights or (name if section.base_config is None else None)
-    # Only its transformer is taken, and how that is pooled the configuration says.
-    pooling = section.passage_encoder_kwargs.get("pooling_type", "cls")
-    settings = EncodingSettings(pooling=pooling)
     pretrained = load_model(weights, device="cpu", settings=settings) if weights else None
     if section.base_config is None:
         assert pretrained is not None
-        return _Base(pretrained.passage_encoder.base_config, pretrained)
+        return Base(pretrained.transformers[1].config, pretrained)
     from transformers import AutoConfig
 
     values = dict(section.base_config)
@@ -154,12 +207,12 @@ def _base(section: ModelSection, name: str, source: str) -> _Base:
         config = AutoConfig.for_model(values.pop("model_type", "bert"), **values)
     except (ValueError, TypeError) as error:
         raise TrainingError(f"{source}: base_config cannot be used: {error}") from error
-    return _Base(config, pretrained)
+    return Base(config, pretrained)
 
 
 def _make(
     section: ModelSection,
-    bases: list[_Base],
+    bases: list[Base],
     names: list[str],
     lengths: dict[str, Any],
     source: str,
@@ -187,6 +240,8 @@ def _make(
         kwargs = query.get("converter_kwargs")
         q_net: QNetConfig | int = q_net_config(kwargs) if kwargs else 6
         config = HypencoderConfig.from_base(base, q_net, **shared)
+        assert config.query_encoder_kwargs is not None
+        config.query_encoder_kwargs |= nested_of(section)
     else:
         config = BiEncoderConfig.from_base(base, **shared)
         assert config.query_encoder_kwargs is not None
@@ -200,7 +255,7 @@ def _make(
     return BiEncoder(config)
 
 
-def _prefixes(bases: list[_Base]) -> dict[str, str]:
+def _prefixes(bases: list[Base]) -> dict[str, str]:
     """What the pretrained models put before their texts: what is trained on them does the same."""
     query, document = (base.pretrained.config if base.pretrained else None for base in bases)
     return {
@@ -211,7 +266,7 @@ def _prefixes(bases: list[_Base]) -> dict[str, str]:
 
 def _copy_transformer(pretrained: DualEncoder, transformer: Any) -> None:
     """Give a transformer the weights that the pretrained one has, where they fit."""
-    weights = pretrained.passage_encoder.transformer.state_dict()
+    weights = pretrained.transformers[1].state_dict()
     own = transformer.state_dict()
     fitting = {k: w for k, w in weights.items() if k in own and own[k].shape == w.shape}
     if not fitting:
@@ -220,9 +275,7 @@ def _copy_transformer(pretrained: DualEncoder, transformer: Any) -> None:
             "its width or kind is another."
         )
     transformer.load_state_dict(fitting, strict=False)
-    if _is_without_layers(pretrained.passage_encoder.transformer) and not (
-        _is_without_layers(transformer)
-    ):
+    if _is_without_layers(pretrained.transformers[1]) and not (_is_without_layers(transformer)):
         insert_identity_layers(transformer)
     logger.info("%d of %d tensors begin as those of %s.", len(fitting), len(own), pretrained.name)
 
@@ -243,6 +296,8 @@ def _freeze(model: DualEncoder, section: ModelSection, source: str) -> None:
     )
     model.requires_grad_(True)  # a checkpoint may have been frozen when it was trained
     for encoder, noted, asked in sides:
+        if isinstance(encoder, RecordedEncoder):
+            continue
         transformer: Any = encoder.transformer
         freeze = bool(asked.get("freeze_transformer"))
         noted["freeze_transformer"] = freeze

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 from hypserini.errors import TrainingError, shorten, shown
 from hypserini.formats.reading import read_text
 from hypserini.formats.values import Malformed
+from hypserini.train.data.passage_vectors import VectorsSection
 from hypserini.train.data.section import DataSection
 from hypserini.train.recipe.types import describe, fits
 from hypserini.train.recipe.yaml_text import LARGEST, parse_yaml
@@ -31,7 +32,10 @@ class ModelSection:
             that begins as it.
         normalize: document vectors get length 1, and a bi-encoder's query vectors as well, so that
             its scores are cosines.
-        head_initialization: `paper`, or `bi-encoder` (see `initialization`).
+        passage_vectors: train over document vectors that are there already, in place of a
+            document encoder: an `index`, or `files` of vectors, and perhaps their `model`.
+        head_initialization: `paper`, `bi-encoder` or `dot-product` (see `initialization`); by
+            default the last where the q-net has `add_query_vector`, and else the first.
         tokenizer_pretrained_model_name_or_path: by default where the transformer comes from.
     """
 
@@ -40,7 +44,8 @@ class ModelSection:
     base_config: dict[str, Any] | None = None
     initial_weights: str | None = None
     normalize: bool = False
-    head_initialization: str = "paper"
+    head_initialization: str | None = None
+    passage_vectors: VectorsSection | None = None
     tokenizer_pretrained_model_name_or_path: str | None = None
     query_encoder_kwargs: dict[str, Any] = field(default_factory=dict)
     passage_encoder_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -126,6 +131,13 @@ _SECTIONS: dict[str, type] = {
 }
 
 
+_WITHIN: dict[str, type] = {
+    "validation": ValidationSection,
+    "passage_vectors": VectorsSection,
+}
+"""Sections within sections."""
+
+
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
     """Read a YAML configuration.
 
@@ -189,12 +201,13 @@ def parse_config(value: Any, source: str = "the configuration") -> TrainingConfi
         given = value.get(name) or {}
         if not isinstance(given, dict):
             raise TrainingError(f"{source}: {name} is no mapping.")
-        if given.get("validation") is not None:
-            where = f"{source}, {name}, validation"
-            if not isinstance(given["validation"], dict):
+        for key, inner in _WITHIN.items():
+            if key not in get_type_hints(section) or given.get(key) is None:
+                continue
+            where = f"{source}, {name}, {key}"
+            if not isinstance(given[key], dict):
                 raise TrainingError(f"{where}: is no mapping.")
-            made = _section(ValidationSection, given["validation"], where)
-            given = {**given, "validation": made}
+            given = {**given, key: _section(inner, given[key], where)}
         sections[name] = _section(section, given, f"{source}, {name}")
     config = TrainingConfig(**sections, source=source, given=value)
     config.data_config.check(source)

@@ -68,6 +68,24 @@ def begin_as_bi_encoder(head: Hypernetwork) -> None:
 
 
 @torch.no_grad()
+def begin_as_dot_product(head: Hypernetwork) -> None:
+    """Initialise the hyper head so that the untrained network's score is 0 for all documents.
+
+    Beside a query vector (`add_query_vector`) the q-net then ranks exactly as the inner product
+    does. Output weights and what the query adds to them begin at zero; hidden blocks begin as
+    random features, relu and layer norm over them, which the query changes little.
+    """
+    begin_as_bi_encoder(head)
+    last = len(head.hyper_base_matrices) - 1
+    for base in list(head.hyper_base_matrices)[:last]:
+        nn.init.normal_(base, std=(2 / base.shape[-1]) ** 0.5)
+    for vector in head.hyper_base_vectors:
+        nn.init.zeros_(vector)
+    nn.init.zeros_(_linear(head.weight_hyper_projection[last]).weight)
+    nn.init.zeros_(_linear(head.weight_hyper_projection[last]).bias)
+
+
+@torch.no_grad()
 def insert_identity_layers(transformer: Any) -> None:
     """Make a BERT that took its embeddings from one without layers begin as that one.
 

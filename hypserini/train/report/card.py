@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypserini.modeling import HypencoderDualEncoder
+from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.train.recipe.config import TrainingConfig
 from hypserini.train.report.history import History, losses, measures
 from hypserini.train.report.plot import NAME as PICTURE
@@ -49,7 +50,7 @@ def model_card(
         _front_matter(config),
         f"# {name}",
         _what(model),
-        _use(name),
+        _use(name, model),
         f"## Training\n\n{_table(recipe)}",
     ]
     if with_picture:
@@ -85,19 +86,30 @@ def _what(model: DualEncoder) -> str:
         )
     else:
         kind = f"A bi-encoder: queries and documents become vectors of {model.dim} dimensions."
-    shared = "one encoder" if model.config.shared_encoder else "two encoders"
     base = (model.config.base_config or {}).get("model_type", "transformer")
+    if isinstance(model.passage_encoder, RecordedEncoder):
+        made_by = model.passage_encoder.name
+        return (
+            f"{kind} They are those of {made_by}, over which it was trained: an index of that one "
+            f"is searched as it is. Queries go through an encoder of the kind {base} and are cut "
+            f"to {model.query_max_length} tokens."
+        )
+    shared = "one encoder" if model.config.shared_encoder else "two encoders"
     return (
         f"{kind} {base} with {shared} for queries and documents; pooling {model.pooling}; queries "
         f"are cut to {model.query_max_length} tokens, documents to {model.document_max_length}."
     )
 
 
-def _use(name: str) -> str:
+def _use(name: str, model: DualEncoder) -> str:
+    encoder, searching = name, ""
+    if isinstance(model.passage_encoder, RecordedEncoder):
+        encoder, searching = model.passage_encoder.name, f" --model {name}"
     return (
         "## Use\n\n```\npip install hypserini\n"
-        f"python -m hypserini.index --collection corpus.jsonl --index index --model {name}\n"
-        "python -m hypserini.search --index index --topics topics.tsv --output run.txt\n```"
+        f"python -m hypserini.index --collection corpus.jsonl --index index --model {encoder}\n"
+        f"python -m hypserini.search --index index{searching} --topics topics.tsv "
+        "--output run.txt\n```"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
 from hypserini.errors import ModelError
 from hypserini.modeling.checkpoints import Checkpoint
@@ -18,7 +17,7 @@ from hypserini.modeling.lengths import check_length
 from hypserini.modeling.loading import DTYPES, choose_device
 from hypserini.modeling.positions import positions_of
 from hypserini.modeling.quiet import quietly
-from hypserini.modeling.safe_config import transformer_config
+from hypserini.train.teach.loading import fingerprint, load_with_head
 
 MAX_LENGTH = 512
 
@@ -66,7 +65,7 @@ class CrossEncoder:
             raise ModelError(f"the positive label is {positive_label} and must be 0 or 1.")
         self._positive = positive_label
         self._probability = score == "probability"
-        self.fingerprint = _fingerprint(self._model)
+        self.fingerprint = fingerprint(self._model)
         self._model.to(device=target, dtype=DTYPES[dtype]).eval()
         self._accepted = set(inspect.signature(self._model.forward).parameters)
         readable = min(positions_of(self._model), self._tokenizer.model_max_length)
@@ -124,31 +123,12 @@ class CrossEncoder:
 
 
 def _load(checkpoint: Checkpoint) -> tuple[Any, Any]:
-    checkpoint.fetch_small_files()
-    checkpoint.weights()  # fetches them, and says clearly what is wrong with a damaged file
-    try:
-        config = transformer_config(checkpoint.config(), f"{checkpoint.folder}/config.json")
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            checkpoint.folder,
-            config=config,
-            output_loading_info=True,
-            trust_remote_code=False,
-            dtype="float32",
-        )
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, ModelError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ModelError(
-            f"{checkpoint.name} is no cross-encoder that transformers reads ({reason.rstrip('.')}):"
-            " give one such as cross-encoder/ms-marco-MiniLM-L6-v2."
-        ) from error
-    # transformers fills in at random what a checkpoint lacks, such as the head of a plain encoder.
-    if missing := sorted(info["missing_keys"]):
-        raise ModelError(
-            f"{checkpoint.name} is no cross-encoder, for its checkpoint lacks the weights "
-            f"{', '.join(missing[:2])}: give one that was trained to score pairs, such as "
-            "cross-encoder/ms-marco-MiniLM-L6-v2."
-        )
+    model, tokenizer = load_with_head(
+        checkpoint,
+        AutoModelForSequenceClassification,
+        "cross-encoder",
+        "cross-encoder/ms-marco-MiniLM-L6-v2",
+    )
     if model.config.num_labels > 2:
         raise ModelError(
             f"{checkpoint.name} has {model.config.num_labels} labels, and a cross-encoder that "
@@ -160,12 +140,3 @@ def _load(checkpoint: Checkpoint) -> tuple[Any, Any]:
             "be scored in batches: give another cross-encoder."
         )
     return model, tokenizer
-
-
-def _fingerprint(model: torch.nn.Module) -> str:
-    """SHA-256 (hex) of the weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -24,7 +24,7 @@ from hypserini.formats.output import (
 )
 from hypserini.formats.workplace import BusyError, ForeignError, Workplace
 from hypserini.train.data.examples import WholeExample, format_example, read_examples
-from hypserini.train.teach.cross_encoder import CrossEncoder
+from hypserini.train.teach.teachers import Teacher
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Teaching:
         output: The JSON lines to write, gzipped if the name ends in `.gz`.
         teacher: Scores the pairs.
         settings: What else decides about the scores; a run is resumed under the same alone.
+        by_docid: Items are named by their ids, and need no text.
 
     Raises:
         OutputError: The output cannot be written.
@@ -56,8 +57,10 @@ class Teaching:
         self,
         source: str | Path,
         output: str | Path,
-        teacher: CrossEncoder,
+        teacher: Teacher,
         settings: dict[str, Any],
+        *,
+        by_docid: bool = False,
     ) -> None:
         self.pairs = 0
         self.compared = 0
@@ -70,14 +73,13 @@ class Teaching:
         self._source = Path(source)
         self._output = output
         self._teacher = teacher
+        self._by_docid = by_docid
         status = self._source.stat()
         self._settings = {
             "input": str(self._source.resolve()),
             "input size": status.st_size,
             "input time": status.st_mtime_ns,
-            "weights": teacher.fingerprint,
-            "max-length": teacher.max_length,
-            "batch-size": teacher.batch_size,
+            **teacher.settings,
             **settings,
         }
         self._workplace = Workplace(building_of(output))
@@ -132,7 +134,7 @@ class Teaching:
         size = BATCHES_A_CHUNK * self._teacher.batch_size
         chunk: Chunk = []
         pairs = 0
-        for line, example in read_examples(self._source):
+        for line, example in read_examples(self._source, by_docid=self._by_docid):
             chunk.append((line, example))
             pairs += len(example["items"])
             if pairs >= size:
@@ -167,9 +169,7 @@ class Teaching:
 
     def _score(self, chunk: Chunk) -> str:
         """The lines of a chunk with their scores."""
-        queries = [e["query"]["content"] for _, e in chunk for _ in e["items"]]
-        texts = [item["content"] for _, e in chunk for item in e["items"]]
-        scores = self._teacher.score(queries, texts)
+        scores = self._teacher.score([example for _, example in chunk])
         self.pairs += len(scores)
         written = []
         start = 0

@@ -1,19 +1,15 @@
 package io.hypserini;
 
 import io.anserini.search.ScoredDoc;
-import io.anserini.search.SimpleSearcher;
 import io.anserini.search.query.BagOfWordsQueryGenerator;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.search.Query;
 import org.apache.lucene.search.similarities.BM25Similarity;
-import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.BytesRef;
 import org.apache.lucene.util.IOUtils;
 
@@ -22,26 +18,22 @@ import org.apache.lucene.util.IOUtils;
  * arrays, not one by one. Searching is thread safe, setting is not.
  */
 public final class Bm25 implements Closeable {
-  private final String folder;
-  private final SimpleSearcher searcher;
-  private SimpleSearcher plain; // the same without feedback
-  private final boolean termVectors;
-  private final byte[] metadata;
+  private final byte[] paths;
+  private final Bm25Searcher searcher;
+  private Bm25Searcher plain; // the same without feedback
 
-  public Bm25(byte[] path) throws IOException {
-    folder = Texts.single(path);
-    try (FSDirectory directory = FSDirectory.open(Path.of(folder));
-        DirectoryReader reader = DirectoryReader.open(directory)) {
-      termVectors = reader.maxDoc() > 0 && reader.termVectors().get(0) != null;
-      metadata = Texts.pack(reader.getIndexCommit().getUserData());
-    }
-    searcher = new SimpleSearcher(folder);
+  /**
+   * @param paths of the index's folders, as {@link Texts}
+   */
+  public Bm25(byte[] paths) throws IOException {
+    this.paths = paths;
+    searcher = new Bm25Searcher(paths);
     plain = searcher;
   }
 
-  /** The user data of the commit, as {@link Texts} (name, value, ...). */
-  public byte[] metadata() {
-    return metadata;
+  /** The user data of a folder's commit, as {@link Texts} (name, value, ...). */
+  public byte[] metadata(int folder) throws IOException {
+    return searcher.metadata(folder);
   }
 
   public void setBm25(float k1, float b) {
@@ -53,10 +45,11 @@ public final class Bm25 implements Closeable {
    * analyzed again.
    */
   public void setRm3(int terms, int documents, float weight) throws IOException {
-    plain = new SimpleSearcher(folder);
+    plain = new Bm25Searcher(paths);
     BM25Similarity similarity = (BM25Similarity) searcher.get_similarity();
     plain.set_bm25(similarity.getK1(), similarity.getB());
-    searcher.set_rm3(termVectors ? null : "JsonCollection", terms, documents, weight, false, true);
+    String parser = searcher.hasTermVectors() ? null : "JsonCollection";
+    searcher.set_rm3(parser, terms, documents, weight, false, true);
   }
 
   /**

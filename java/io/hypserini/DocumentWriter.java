@@ -18,6 +18,7 @@ import org.apache.lucene.search.similarities.BM25Similarity;
 import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.store.LockObtainFailedException;
 import org.apache.lucene.util.BytesRef;
+import org.apache.lucene.util.IOUtils;
 
 /**
  * Writes an index, a block of documents a call.
@@ -267,6 +268,47 @@ public final class DocumentWriter implements Closeable {
       terms[i] = new Term(Fields.ID, BytesRef.deepCopyOf(packed.utf8(i)));
     }
     writer.deleteDocuments(terms);
+  }
+
+  /** Deletes the documents that match a query in Lucene's syntax over the text fields. */
+  public void deleteMatching(byte[] text) throws IOException {
+    changed = true;
+    writer.deleteDocuments(Filter.parse(text));
+  }
+
+  /**
+   * Takes in the documents of other indexes as they are, vectors and graphs included. That no docid
+   * is in two of them is for the caller to see to.
+   *
+   * @param paths of their folders, as {@link Texts}
+   */
+  public void addIndexes(byte[] paths) throws IOException {
+    failed = true; // until all are in
+    changed = true;
+    Texts packed = new Texts(paths);
+    List<FSDirectory> sources = new ArrayList<>();
+    try {
+      for (int i = 0; i < packed.count(); i++) {
+        sources.add(FSDirectory.open(Path.of(packed.string(i))));
+      }
+      writer.addIndexes(sources.toArray(FSDirectory[]::new));
+    } catch (LockObtainFailedException e) {
+      throw new Refused("another process is writing to an index that is taken in: wait for it.");
+    } catch (IllegalStateException e) {
+      throw first(e);
+    } finally {
+      IOUtils.close(sources);
+    }
+    failed = false;
+  }
+
+  /** Begins to merge away deleted documents; as {@link #optimize}. */
+  public void reclaim() throws IOException {
+    try {
+      writer.forceMergeDeletes(false);
+    } catch (IllegalStateException e) {
+      throw first(e);
+    }
   }
 
   /** Makes everything added durable, with {@code metadata} (name, value, name, value, ...). */

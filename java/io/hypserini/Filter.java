@@ -43,25 +43,29 @@ public final class Filter {
     }
   }
 
-  /** Documents that match a query in Lucene's syntax over the text fields, of any length. */
-  public static Filter matching(Index index, byte[] text) throws IOException {
+  /** A query in Lucene's syntax over the text fields, of any length. */
+  static Query parse(byte[] text) {
     // A query has fewer clauses than characters; as many again may be searched within it.
     int clauses = CLAUSES + text.length;
     if (text.length > CLAUSES && clauses > IndexSearcher.getMaxClauseCount()) {
       IndexSearcher.setMaxClauseCount(clauses);
     }
-    Query query;
     try {
       QueryParser parser =
           new QueryParser(Fields.CONTENTS, DefaultEnglishAnalyzer.newDefaultInstance());
       parser.setAllowLeadingWildcard(true);
-      query = parser.parse(Texts.single(text));
+      return parser.parse(Texts.single(text));
     } catch (StackOverflowError e) {
       throw new Refused("it is nested too deeply");
     } catch (ParseException | RuntimeException e) { // of regular expressions, too
       String said = Objects.requireNonNullElse(e.getMessage(), "it cannot be parsed");
       throw new Refused(said.lines().findFirst().orElse("it cannot be parsed"));
     }
+  }
+
+  /** Documents that match a query in Lucene's syntax. */
+  public static Filter matching(Index index, byte[] text) throws IOException {
+    Query query = parse(text);
     IndexSearcher searcher = new IndexSearcher(index.reader());
     Weight weight =
         searcher.createWeight(searcher.rewrite(query), ScoreMode.COMPLETE_NO_SCORES, 1f);

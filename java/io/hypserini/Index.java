@@ -4,7 +4,6 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -12,41 +11,41 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.IntStream;
-import org.apache.lucene.index.DirectoryReader;
+import org.apache.lucene.index.IndexReader;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.index.ReaderUtil;
 import org.apache.lucene.index.StoredFields;
-import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
 import org.apache.lucene.util.IOUtils;
 
 /**
- * An opened index: one reader, at one commit. Thread safe.
+ * An opened index, in one folder or several: one reader, at one commit. Thread safe.
  *
  * <p>Vectors stay in the files, mapped into memory; nothing is copied at opening.
  */
 public final class Index implements Closeable {
-  private final FSDirectory directory;
-  private final DirectoryReader reader;
+  private final Folders folders;
+  private final IndexReader reader;
   private final VectorShape shape; // null if no segment has float vectors
   private final BufferPool buffers = new BufferPool();
   private final Map<Integer, Integer> liveVectors = new HashMap<>(); // by segment
 
-  public Index(byte[] path) throws IOException {
-    directory = FSDirectory.open(Path.of(Texts.single(path)));
-    DirectoryReader opened = null;
+  /**
+   * @param paths of its folders, as {@link Texts}
+   */
+  public Index(byte[] paths) throws IOException {
+    folders = new Folders(paths);
+    reader = folders.reader();
     try {
-      opened = DirectoryReader.open(directory);
-      shape = VectorShape.of(opened);
+      shape = VectorShape.common(folders);
     } catch (Throwable e) {
-      IOUtils.closeWhileHandlingException(opened, directory);
+      IOUtils.closeWhileHandlingException(folders);
       throw e;
     }
-    reader = opened;
   }
 
-  DirectoryReader reader() {
+  IndexReader reader() {
     return reader;
   }
 
@@ -111,9 +110,14 @@ public final class Index implements Closeable {
     return reader.leaves().size();
   }
 
-  /** The user data of the commit, as {@link Texts} (name, value, ...). */
-  public byte[] metadata() throws IOException {
-    return Texts.pack(reader.getIndexCommit().getUserData());
+  /** The user data of a folder's commit, as {@link Texts} (name, value, ...). */
+  public byte[] metadata(int folder) throws IOException {
+    return Texts.pack(folders.reader(folder).getIndexCommit().getUserData());
+  }
+
+  /** Live documents of a folder. */
+  public int numDocs(int folder) {
+    return folders.reader(folder).numDocs();
   }
 
   /** The live document of each docid, or -1; docids as {@link Texts}. */
@@ -202,7 +206,6 @@ public final class Index implements Closeable {
   /** Files stay mapped until the last {@link Candidates} over this index is closed too. */
   @Override
   public void close() throws IOException {
-    reader.close();
-    directory.close();
+    folders.close();
   }
 }

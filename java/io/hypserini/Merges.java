@@ -42,6 +42,7 @@ final class Merges implements Closeable {
   void configure(IndexWriterConfig config, int m, int dimension) {
     TieredMergePolicy policy = new TieredMergePolicy();
     policy.setNoCFSRatio(0);
+    policy.setForceMergeDeletesPctAllowed(0);
     double nodes = Runtime.getRuntime().maxMemory() / 3.0 / (NODE_BYTES + NEIGHBOUR_BYTES * 2L * m);
     double megabytes = nodes * Float.BYTES * dimension / (1 << 20);
     policy.setMaxMergedSegmentMB(Math.max(LEAST_LARGEST_MB, megabytes));

@@ -10,6 +10,24 @@ import org.apache.lucene.index.VectorSimilarityFunction;
 /** What an index says of its vectors; the same in every segment. */
 record VectorShape(int dimension, VectorSimilarityFunction similarity) {
 
+  /**
+   * What all folders say that have float vectors; null if none has.
+   *
+   * @throws Refused if one says otherwise than another
+   */
+  static VectorShape common(Folders folders) {
+    VectorShape common = null;
+    for (int i = 0; i < folders.count(); i++) {
+      VectorShape shape = of(folders.reader(i));
+      if (common == null) {
+        common = shape;
+      } else if (shape != null) {
+        common.refuseOther(shape.dimension, Fields.nameOf(shape.similarity));
+      }
+    }
+    return common;
+  }
+
   /** Returns null if no segment has float vectors. */
   static VectorShape of(DirectoryReader reader) {
     for (LeafReaderContext leaf : reader.leaves()) {

@@ -22,7 +22,7 @@ def named(topics: str, index: str = "indexes/ix", qid: str = "1") -> str:
     if not topics.startswith(("dl", "irds")):
         Path(topics).parent.mkdir(parents=True, exist_ok=True)
         Path(topics).touch()
-    return str(default_run(Path(index), Topics(topics, [(qid, "text")])))
+    return str(default_run([Path(index)], Topics(topics, [(qid, "text")])))
 
 
 def test_topics_are_called_by_their_own_name() -> None:

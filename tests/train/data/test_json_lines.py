@@ -316,7 +316,7 @@ def test_all_keys_of_the_papers_configuration_are_taken(path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"training_data_jsonl": None}, "names no training_data_jsonl, .* or training_beir"),
+        ({"training_data_jsonl": None}, "names no training_data_jsonl, .* or training_qrels"),
         ({"training_beir": "x"}, "names both training_data_jsonl and training_beir"),
         ({"training_data_jsonl": [3]}, r"training_data_jsonl is \[3\]: give a path"),
         ({"training_data_split": "train[:10]"}, "training_data_split has no meaning for JSON"),

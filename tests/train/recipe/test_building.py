@@ -93,7 +93,7 @@ def test_queries_and_documents_begin_as_two_models(
     trained = load_model(train(parse_config(config), progress=False), device="cpu")
     assert (trained.dim, trained.config.transformer_config().hidden_size) == (16, 24)
     config["model_config"]["model_type"] = "biencoder"
-    with pytest.raises(Exception, match="24 dimensions, the document encoder of 16"):
+    with pytest.raises(Exception, match="24 dimensions, and the documents' have 16"):
         build_model(parse_config(config))
 
 

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -197,7 +198,8 @@ def test_the_configurations_that_come_along_train(
     blocks = len(sizes.get("vector_dimensions", [0, 0])) - 2
     negatives = given.data_config.num_negatives_to_sample
     items = [{"content": "pear plum", "score": 2.0}, {"content": "bus tram", "score": 0.5}]
-    line = {"query": {"content": "apple"}, "items": items[:1] + items[1:] * 7}
+    items = [{**item, "id": f"d{n}"} for n, item in enumerate(items[:1] + items[1:] * 15)]
+    line = {"query": {"content": "apple"}, "items": items}
     (tmp_path / "train.jsonl").write_text((json.dumps(line) + "\n") * 2)
     overrides = {
         "model_config.tokenizer_pretrained_model_name_or_path": base,
@@ -213,6 +215,11 @@ def test_the_configurations_that_come_along_train(
     if blocks:
         key = "model_config.query_encoder_kwargs.converter_kwargs.vector_dimensions"
         overrides[key] = [16] * (blocks + 1) + [1]
+    if name == "head":
+        np.save(tmp_path / "vectors.npy", np.ones((16, 16), np.float32))
+        (tmp_path / "docids.txt").write_text("".join(f"{item['id']}\n" for item in items))
+        vectors = {"files": str(tmp_path / "vectors.npy"), "model": base}
+        overrides["model_config.passage_vectors"] = vectors
     config = read_config(name, [f"{key}={value}" for key, value in overrides.items()])
     trainer = make_trainer(config, training_arguments(config.trainer_config, config.source))
     model = trainer.model
@@ -221,8 +228,10 @@ def test_the_configurations_that_come_along_train(
         assert isinstance(model, HypencoderDualEncoder)
         assert len(model.config.q_net_config.vector_sizes) == blocks
     batch = trainer.data_collator([trainer.train_dataset[0], trainer.train_dataset[1]])
-    assert len(batch["passage_input_ids"]) == 2 * (1 + negatives)
-    assert ("labels" in batch) == ("margin_mse" in given.model_config.loss_type)
+    documents = batch["passage_vectors" if name == "head" else "passage_input_ids"]
+    assert len(documents) == 2 * (1 + negatives)
+    taught = {"margin_mse", "kl_divergence"} & {*given.model_config.loss_type}
+    assert ("labels" in batch) == bool(taught)
     trainer.train()
     assert trainer.state.global_step == 1
 
@@ -239,7 +248,7 @@ def test_the_papers_recipe_is_in_its_configurations() -> None:
             512,
         )
         assert config.model_config.loss_kwargs[1]["only_use_first_item"] is True
-        assert config.model_config.head_initialization == "paper"
+        assert config.model_config.head_initialization is None  # the paper's
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What a dot product cannot do, and a small q-net can: `python -m benchmarks.expressiveness`."""

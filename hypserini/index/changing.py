@@ -1,0 +1,207 @@
+"""Adds documents to an index and deletes some, by one commit: a search meets all of it or none."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from hypserini.errors import IndexingError
+from hypserini.formats.collection import Collection
+from hypserini.index import lucene_files
+from hypserini.index.build import build_index
+from hypserini.index.metadata import IndexMetadata
+from hypserini.index.options import IndexOptions
+from hypserini.index.reader import Index
+from hypserini.index.sharded import ShardOfCollection
+from hypserini.index.shards import SUMMED, Shards, folders_of, read_shards
+from hypserini.modeling import DualEncoder
+from hypserini.modeling.loading import load_model
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of an index: documents that were added, and that were deleted or replaced."""
+
+    added: int
+    deleted: int
+
+
+def change_index(
+    index: str | os.PathLike[str],
+    *,
+    add: str | Path | None = None,
+    delete: str | Iterable[str] | None = None,
+    options: IndexOptions | None = None,
+    model: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    resume: bool = False,
+    progress: bool = True,
+) -> Changed:
+    """Delete documents of an index and add others, by one commit; of shards, by one each.
+
+    What is added is encoded as the index was, into an index beside it, `INDEX.added`, with commits
+    of its own, and taken in as it is. A document whose docid is there replaces the other.
+
+    Args:
+        index: The folder of an index, or of shards.
+        add: A collection, as of `build_index`.
+        delete: A query in Lucene's syntax, or docids; those that are not there are told.
+        options: Batches, threads, memory and commits; all else is as the index was made.
+        model: Where the index's model lies, if not where it was.
+        resume: Go on where an interrupted call was committed last.
+
+    Raises:
+        IndexingError: The index is missing, another process writes to it, none of the docids is in
+            it, or the query cannot be parsed.
+        CollectionError: The collection is missing or malformed.
+        ModelError: The model cannot be loaded or has other weights.
+    """
+    folders = folders_of(index)
+    of_shards = read_shards(Path(index)) is not None
+    wanted = options or IndexOptions()
+    if not (isinstance(delete, str) or delete is None):
+        delete = sorted(set(delete))
+        _tell_missing(folders, delete)
+    loaded = None
+    if add is not None:
+        loaded = _model(_metadata(folders[0]), folders[0], model, device, dtype)
+    changed = Changed(0, 0)
+    for number, folder in enumerate(folders):
+        like = wanted.like(_metadata(folder))
+        beside = None
+        if add is not None and loaded is not None:
+            beside = folder.with_name(folder.name + ".added")
+            source = (
+                ShardOfCollection(add, like.fields, number, len(folders))
+                if of_shards
+                else Collection(add, like.fields)
+            )
+            _encode_beside(source, beside, like, loaded, resume, progress)
+        one = _change(folder, like, beside, delete)
+        changed = Changed(changed.added + one.added, changed.deleted + one.deleted)
+    if of_shards:
+        _recount(Path(index))
+    return changed
+
+
+def _encode_beside(
+    source: Collection,
+    beside: Path,
+    options: IndexOptions,
+    model: DualEncoder,
+    resume: bool,
+    progress: bool,
+) -> None:
+    if resume and lucene_files.has_commit(beside):
+        return
+    begun = beside.with_name(beside.name + ".building").exists()
+    build_index(source, beside, model, options, resume=resume and begun, progress=progress)
+
+
+def _change(
+    folder: Path, options: IndexOptions, beside: Path | None, delete: str | Sequence[str] | None
+) -> Changed:
+    """Delete, and take in what lies beside, by one commit."""
+    metadata = _metadata(folder)
+    before = _committed(folder)
+    added = 0
+    with options.writer(folder, metadata.dimension, append=True) as writer:
+        if isinstance(delete, str):
+            writer.delete_matching(delete)
+        for part in _parts(delete or ()) if not isinstance(delete, str) else ():
+            writer.delete(part)
+        if beside is not None:
+            with Index(beside) as new:
+                added = new.num_docs
+                metadata = _sum(metadata, new)
+                docids = new.docids()
+                while part := list(islice(docids, AT_ONCE)):
+                    writer.delete(part)
+            if added:
+                writer.add_indexes([beside])
+        writer.finish_merges()
+        writer.commit(metadata.to_user_data())
+    lucene_files.remove_notes(folder)
+    if beside is not None:
+        lucene_files.remove(beside)
+        beside.rmdir()
+    return Changed(added, before + added - _committed(folder))
+
+
+def _sum(metadata: IndexMetadata, new: Index) -> IndexMetadata:
+    """The metadata of an index that has taken another in."""
+    other = IndexMetadata.from_user_data(new.metadata, str(new.path))
+    assert other is not None
+    summed = {name: getattr(metadata, name) + getattr(other, name) for name in SUMMED}
+    return replace(metadata, **summed)
+
+
+def _metadata(folder: Path) -> IndexMetadata:
+    with Index(folder) as index:
+        metadata = IndexMetadata.from_user_data(index.metadata, str(folder))
+    if metadata is None:
+        raise IndexingError(
+            f"the index {folder} was not made by hypserini, which cannot tell how its documents are"
+            " encoded: change it with what made it."
+        )
+    return metadata
+
+
+def _model(
+    metadata: IndexMetadata, folder: Path, named: str | None, device: str, dtype: str
+) -> DualEncoder:
+    """The model of an index, by its name or where it lies beside."""
+    name = named or metadata.model
+    beside = folder.resolve() / metadata.model_beside
+    if named is None and metadata.model_beside and not Path(name).exists() and beside.exists():
+        name = str(beside.resolve())
+    loaded = load_model(name, device=device, dtype=dtype, settings=metadata.settings)
+    if loaded.fingerprint != metadata.fingerprint:
+        raise IndexingError(
+            f"the index {folder} was encoded by other weights of {metadata.model} than {name} has:"
+            " name the model with --model."
+        )
+    return loaded
+
+
+def _committed(folder: Path) -> int:
+    with Index(folder) as index:
+        return index.num_docs
+
+
+def _tell_missing(folders: Sequence[Path], docids: Sequence[str]) -> None:
+    index = ", ".join(map(str, folders))
+    with Index(folders) as opened:
+        there = opened.holds(docids)
+    missing = [docid for docid, held in zip(docids, there, strict=True) if not held]
+    if docids and len(missing) == len(docids):
+        raise IndexingError(
+            f"none of the {len(docids):,} docids is in the index {index} (the first is"
+            f" {docids[0]}): there is nothing to delete."
+        )
+    if missing:
+        logger.warning(
+            "%s of %s docids are not in the index %s (the first is %s)",
+            *(f"{len(missing):,}", f"{len(docids):,}", index, missing[0]),
+        )
+
+
+def _parts(docids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (docids[start : start + AT_ONCE] for start in range(0, len(docids), AT_ONCE))
+
+
+def _recount(folder: Path) -> None:
+    """Write the manifest of a folder of shards anew, with what they hold now."""
+    manifest = read_shards(folder)
+    assert manifest is not None
+    counts = [_committed(folder / name) for name in manifest.shards]
+    Shards(manifest.shards, counts, manifest.model, manifest.fingerprint).write(folder)

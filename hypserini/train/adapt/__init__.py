@@ -1,0 +1,1 @@
+"""A head for an index, of no labels: `python -m hypserini.train.adapt`."""

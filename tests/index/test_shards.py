@@ -1,0 +1,279 @@
+"""Shards of an index are searched as the one index they would be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_documents, write_jsonl
+from rankings import assert_same_ranking
+
+from hypserini import LuceneHypencoderSearcher
+from hypserini.errors import IndexingError
+from hypserini.formats.runs import read_run
+from hypserini.index.__main__ import main as build
+from hypserini.index.lucene_files import SHARDS
+from hypserini.index.reader import Index
+from hypserini.index.shards import Shards, read_shards
+from hypserini.index.writer import IndexWriter
+from hypserini.search.__main__ import main as search
+
+DOCS = 400
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, collection: Path, tiny_model: Path) -> Path:
+    """A folder with the index `one`, and the same in shards, `shards-2` and `shards-5`."""
+    folder = tmp_path_factory.mktemp("shards")
+    base = ["--collection", str(collection), "--model", str(tiny_model), "--quiet"]
+    assert build([*base, "--index", str(folder / "one")]) == 0
+    for count in (2, 5):
+        index = str(folder / f"shards-{count}")
+        assert build([*base, "--index", index, "--shards", str(count)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(topics_file: Path, tmp_path: Path) -> Callable[..., dict]:
+    """Searches an index by command; the run that it writes."""
+
+    def search_index(*index: Path, flags: str = "") -> dict:
+        output = tmp_path / "run.txt"
+        given = ["--index", *map(str, index), "--topics", str(topics_file), "--output", str(output)]
+        assert search([*given, "--device", "cpu", "--quiet", *flags.split()]) == 0
+        return read_run(output)
+
+    return search_index
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--mode exhaustive",
+        "--mode exhaustive --filter contents:graph",
+        "--first-stage bm25",
+        "--hybrid interpolate --rm3",
+        "--mode exhaustive --resident",
+    ],
+)
+def test_a_folder_of_shards_is_searched_as_one_index(made, run, flags: str) -> None:
+    found, wanted = run(made / "shards-5", flags=flags), run(made / "one", flags=flags)
+    assert found.keys() == wanted.keys()
+    for qid, hits in wanted.items():
+        assert_same_ranking(found[qid], hits)
+
+
+def test_several_indexes_are_searched_as_one(made, run) -> None:
+    folders = sorted((made / "shards-2").glob("shard-*"))
+    assert run(*folders, flags="--hybrid rrf") == run(made / "shards-2", flags="--hybrid rrf")
+
+
+@pytest.mark.parametrize("mode", ["tangent", "graph"])
+def test_approximate_searches_find_the_best_of_all_shards(made, run, mode: str) -> None:
+    exact = run(made / "one", flags="--mode exhaustive --hits 10")
+    same = {}
+    for name in ("one", "shards-5"):  # of random q-nets, neither finds all
+        found = run(made / name, flags=f"--mode {mode} --hits 10 --max-scored 300")
+        pairs = [(set(dict(found[qid])), set(dict(exact[qid]))) for qid in exact]
+        same[name] = sum(len(one & other) for one, other in pairs) / (10 * len(pairs))
+    assert same["shards-5"] >= same["one"] - 0.1
+    assert same["shards-5"] > 0.6
+
+
+def test_the_shards_share_out_the_documents(made) -> None:
+    shards = read_shards(made / "shards-5")
+    assert sum(shards.documents) == DOCS
+    assert min(shards.documents) > DOCS / 5 / 2
+    with Index(made / "shards-5") as index, Index(made / "one") as one:
+        docids = list(one.docids())
+        assert sorted(index.docids()) == sorted(docids)
+        assert index.raw("doc0007") == one.raw("doc0007")
+        assert np.allclose(index.vectors(docids), one.vectors(docids), atol=1e-5)
+        assert index.metadata["hypserini.consumed"] == str(DOCS)
+        assert index.num_segments >= 5
+
+
+def test_an_interrupted_build_of_shards_goes_on(
+    tmp_path, collection, tiny_model, monkeypatch, capsys
+) -> None:
+    from hypserini.index import sharded
+
+    base = ["--collection", str(collection), "--model", str(tiny_model), "--quiet"]
+    flags = [*base, "--index", str(tmp_path / "index"), "--shards", "3"]
+    real, begun = sharded.build_index, []
+
+    def failing(source, folder, *args, **kwargs):
+        begun.append(folder.name)
+        if len(begun) == 2:
+            raise IndexingError("no room")
+        return real(source, folder, *args, **kwargs)
+
+    monkeypatch.setattr(sharded, "build_index", failing)
+    assert build(flags) == 2
+    for given, said in (
+        (flags, "give --resume"),
+        ([*flags[:-1], "4", "--resume"], "begun with --shards 3"),
+    ):
+        assert build(given) == 2
+        assert said in capsys.readouterr().err
+    assert search(["--index", str(tmp_path / "index"), "--query", "graph"]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert build([*flags, "--resume"]) == 0
+    assert begun == ["shard-000", "shard-001", "shard-001", "shard-002"]
+    with Index(tmp_path / "index") as index:
+        assert len(set(index.docids())) == index.num_docs == DOCS
+    assert build([*flags, "--resume"]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_what_cannot_be_searched_as_one_is_said(made, tmp_path, other_model, collection) -> None:
+    other = tmp_path / "other"
+    base = ["--collection", str(collection), "--model", str(other_model), "--quiet"]
+    assert build([*base, "--index", str(other)]) == 0
+    with (
+        Index([made / "one", other]) as index,
+        pytest.raises(IndexingError, match=r"other was encoded with fingerprint"),
+    ):
+        _ = index.metadata
+    with IndexWriter(tmp_path / "wide", dimension=7) as writer:
+        writer.add(["a"], np.ones((1, 7), np.float32))
+    with pytest.raises(IndexingError, match=r"cannot be searched as one.*32 dimensions, not 7"):
+        Index([made / "one", tmp_path / "wide"])
+    with pytest.raises(IndexingError, match="one is given twice"):
+        Index([made / "one", made / "one"])
+    with pytest.raises(IndexingError, match="no index is given"):
+        Index([])
+    copy = shutil.copytree(made / "shards-2", tmp_path / "copy")
+    shutil.rmtree(copy / "shard-001")
+    with pytest.raises(IndexingError, match=r"the shard shard-001 of the index .*copy is missing"):
+        Index(copy)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        {"shards": ["shard-000"]},
+        {"shards": ["../one"], "documents": [1]},
+        {"shards": ["a", "b"], "documents": [1]},
+        {"shards": ["a"], "documents": ["1"]},
+        {"shards": [], "documents": []},
+        {"shards": ["a"], "documents": [1], "format": 99},
+    ],
+)
+def test_a_damaged_manifest_is_told(tmp_path, wrong) -> None:
+    value = wrong
+    if isinstance(wrong, dict) and "documents" in wrong:
+        value = {"model": "m", "fingerprint": "f", "format": 1} | wrong
+    (tmp_path / SHARDS).write_text(json.dumps(value))
+    with pytest.raises(IndexingError, match=SHARDS):
+        read_shards(tmp_path)
+
+
+def test_a_manifest_is_read_as_it_was_written(tmp_path) -> None:
+    shards = Shards(["a", "b"], [1, 2], "m", "f")
+    shards.write(tmp_path)
+    assert read_shards(tmp_path) == shards
+
+
+def test_shards_are_merged_into_one_index(made, tmp_path, run, capsys) -> None:
+    source = shutil.copytree(made / "shards-5", tmp_path / "source")
+    gone = [f"doc{number:04}" for number in range(0, DOCS, 8)]
+    (tmp_path / "gone.txt").write_text("\n".join(gone))
+    assert build(["--index", str(source), "--delete", str(tmp_path / "gone.txt")]) == 0
+    merged = tmp_path / "merged"
+    assert build(["--merge", str(source), "--index", str(merged), "--quiet"]) == 0
+    with Index(merged) as index:
+        assert index.num_docs == DOCS - len(gone) == int(index.java.maxDoc())
+        assert not any(index.holds(gone))
+    for flags in ("--mode exhaustive", "--first-stage bm25"):
+        assert run(merged, flags=flags).keys() == run(source, flags=flags).keys()
+    found, wanted = (run(one, flags="--mode exhaustive") for one in (merged, source))
+    for qid, hits in wanted.items():
+        assert_same_ranking(found[qid], hits)
+    with LuceneHypencoderSearcher(merged, device="cpu") as searcher:  # it knows its model
+        assert searcher.search("graph", 3)
+    assert build(["--merge", str(made / "one"), str(source), "--index", str(tmp_path / "x")]) == 2
+    assert "is in more than one of" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_documents_are_deleted_and_others_added_by_one_commit(
+    made, tmp_path, tiny_model, topics, capsys
+) -> None:
+    for name in ("one", "shards-2"):
+        index = shutil.copytree(made / name, tmp_path / name)
+        changed = make_documents(30, seed=5)  # doc0000 to doc0029, with other texts
+        new = [{"id": f"new{i}", "contents": one["contents"]} for i, one in enumerate(changed)]
+        more = write_jsonl(tmp_path / "more.jsonl", [*changed, *new])
+        flags = ["--index", str(index), "--add", str(more), "--delete", "id:doc039*", "--quiet"]
+        assert build(flags) == 0
+        assert "60 documents added, 40 deleted or replaced" in capsys.readouterr().out
+        with Index(index) as opened:
+            docids = list(opened.docids())
+            assert len(docids) == len(set(docids)) == DOCS + 30 - 10
+            assert json.loads(opened.raw("doc0003"))["contents"] == changed[3]["contents"]
+            assert not any(opened.holds([f"doc039{digit}" for digit in range(10)]))
+            both = opened.vectors(["doc0003", "new3"])
+            assert np.allclose(both[0], both[1], atol=1e-5)
+        expected = tmp_path / f"expected-{name}"
+        texts = {one["id"]: one for one in [*make_documents(DOCS)[:390], *changed, *new]}
+        source = write_jsonl(tmp_path / "expected.jsonl", list(texts.values()))
+        base = ["--collection", str(source), "--model", str(tiny_model), "--quiet"]
+        assert build([*base, "--index", str(expected)]) == 0
+        with (
+            LuceneHypencoderSearcher(index, device="cpu", mode="exhaustive") as found,
+            LuceneHypencoderSearcher(expected, device="cpu", mode="exhaustive") as wanted,
+        ):
+            for query in topics.values():
+                assert_same_ranking(found.search(query, 20), wanted.search(query, 20))
+        assert not list(tmp_path.glob("*.added*"))
+
+
+def test_what_cannot_be_changed_is_said(made, tmp_path, capsys) -> None:
+    index = shutil.copytree(made / "one", tmp_path / "one")
+    (tmp_path / "ids.txt").write_text("nowhere\n")
+    for flags, said in (
+        (["--delete", str(tmp_path / "ids.txt")], "none of the 1 docids"),
+        (["--delete", "a AND"], "cannot delete what matches"),
+        (["--delete", str(tmp_path / "no.txt")], "does not exist"),
+        (["--add", str(tmp_path / "no.jsonl")], "no.jsonl"),
+    ):
+        assert build(["--index", str(index), *flags]) == 2
+        assert said in capsys.readouterr().err
+    with Index(index) as opened:
+        assert opened.num_docs == DOCS
+    with IndexWriter(index, dimension=32, append=True):
+        assert build(["--index", str(index), "--delete", "id:doc0001"]) == 2
+        assert "another process is writing" in capsys.readouterr().err
+    assert build(["--delete", "id:doc0001"]) == 2
+    assert "need --index" in capsys.readouterr().err
+
+
+def test_an_interrupted_addition_is_gone_on_with(made, tmp_path, monkeypatch) -> None:
+    from hypserini.index import changing
+
+    index = shutil.copytree(made / "one", tmp_path / "one")
+    more = write_jsonl(tmp_path / "more.jsonl", make_documents(50, seed=5))
+    flags = ["--index", str(index), "--add", str(more), "--quiet"]
+
+    def failing(*arguments: object) -> None:
+        raise IndexingError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(changing, "_change", failing)
+        assert build(flags) == 2
+    with Index(index) as opened:
+        assert opened.num_docs == DOCS
+    monkeypatch.setattr(changing, "build_index", failing)  # nothing is encoded again
+    assert build([*flags, "--resume"]) == 0
+    with Index(index) as opened:
+        assert opened.num_docs == DOCS
+        assert (
+            json.loads(opened.raw("doc0003"))["contents"]
+            == make_documents(50, seed=5)[3]["contents"]
+        )
