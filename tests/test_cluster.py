@@ -10,10 +10,16 @@ from typing import Any
 
 import pytest
 
+from hypserini import LuceneHypencoderSearcher, ShardedHypencoderSearcher
 from hypserini.cluster.connection import ClusterOptions, Share, connected, import_ray, share_of
 from hypserini.cluster.crew import Crew, Gone, refuse_gone
 from hypserini.cluster.tasks import run_tasks
 from hypserini.errors import ClusterError, IndexingError
+from hypserini.formats.runs import read_run
+from hypserini.index.__main__ import main as build
+from hypserini.search.__main__ import main as search
+from hypserini.search.modes.graph import GraphOptions
+from hypserini.search.modes.tangent import TangentOptions
 
 pytest.importorskip("ray")
 
@@ -52,6 +58,35 @@ def ray(nodes: Any) -> Iterator[Any]:
     """The module, connected to the nodes."""
     with connected(nodes.address) as ray:
         yield ray
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory, collection: Path, tiny_model: Path) -> Path:
+    """The made collection in two shards."""
+    index = tmp_path_factory.mktemp("cluster") / "shards"
+    base = ["--collection", str(collection), "--model", str(tiny_model), "--quiet"]
+    assert build([*base, "--index", str(index), "--shards", "2"]) == 0
+    return index
+
+
+@pytest.fixture(scope="module")
+def here(shards: Path) -> Iterator[LuceneHypencoderSearcher]:
+    """The shards, searched by this process."""
+    with LuceneHypencoderSearcher(shards, device="cpu", batch_size=4) as searcher:
+        yield searcher
+
+
+@pytest.fixture(scope="module")
+def there(ray: Any, shards: Path) -> Iterator[ShardedHypencoderSearcher]:
+    """The shards, searched by a process each."""
+    cluster = ClusterOptions(cpus=0.1)
+    with ShardedHypencoderSearcher(shards, device="cpu", batch_size=4, cluster=cluster) as searcher:
+        yield searcher
+
+
+def ranked(found: dict[str, Any]) -> dict[str, list[tuple[str, float]]]:
+    """The docids and scores of each query."""
+    return {qid: [(hit.docid, hit.score) for hit in hits] for qid, hits in found.items()}
 
 
 def test_a_task_whose_process_is_killed_is_begun_again(ray: Any, tmp_path: Path):
@@ -111,3 +146,94 @@ def test_shares_are_equal_and_no_larger_than_a_node(ray: Any):
     assert share_of(ray, ClusterOptions(), 1) == Share(2, 0)
     with pytest.raises(ClusterError, match="--cluster-cpus 64 is more than any node"):
         share_of(ray, ClusterOptions(cpus=64), 1)
+
+
+@pytest.mark.parametrize(
+    "filter", [None, "contents:graph", [f"doc{n:04}" for n in range(0, 90, 7)]]
+)
+def test_what_processes_find_is_what_one_finds(
+    here: LuceneHypencoderSearcher,
+    there: ShardedHypencoderSearcher,
+    topics: dict[str, str],
+    filter: str | list[str] | None,
+):
+    texts, qids = list(topics.values()), list(topics)
+    how: dict[str, Any] = {"k": 30, "mode": "exhaustive", "filter": filter}
+    expected, found = (one.batch_search(texts, qids, **how) for one in (here, there))
+    assert ranked(found) == ranked(expected)
+    assert all(found[qid].cost.evaluations == expected[qid].cost.evaluations for qid in qids)
+
+
+@pytest.mark.parametrize("options", [TangentOptions(), GraphOptions(num_entry_points=100)])
+def test_each_shard_is_searched_approximately(
+    here: LuceneHypencoderSearcher,
+    there: ShardedHypencoderSearcher,
+    topics: dict[str, str],
+    options: Any,
+):
+    texts, qids = list(topics.values()), list(topics)
+    mode = "tangent" if isinstance(options, TangentOptions) else "graph"
+    exact = here.batch_search(texts, qids, mode="exhaustive")
+    found = there.batch_search(texts, qids, mode=mode, options=options)
+    common = [
+        len({hit.docid for hit in exact[qid]} & {hit.docid for hit in found[qid]}) for qid in qids
+    ]
+    assert sum(common) >= 9.5 * len(qids)
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_given_documents_are_ranked_wherever_they_lie(
+    here: LuceneHypencoderSearcher,
+    there: ShardedHypencoderSearcher,
+    topics: dict[str, str],
+    drop: bool,
+):
+    texts, qids = list(topics.values()), list(topics)
+    docids = ["nowhere1", *(f"doc{number:04}" for number in range(40)), "nowhere0"]
+    given = {qid: docids[: 2 + 4 * place] for place, qid in enumerate(qids)}
+    expected, found = (
+        one.batch_rerank(texts, qids, given, drop_missing=drop) for one in (here, there)
+    )
+    assert ranked(found) == ranked(expected)
+    assert [found[qid].missing for qid in qids] == [expected[qid].missing for qid in qids]
+
+
+def test_bm25_has_the_statistics_of_the_whole(
+    ray: Any, shards: Path, topics_file: Path, tmp_path: Path
+):
+    runs = []
+    for cluster in ([], ["--cluster", "auto", "--cluster-cpus", "0.1"]):
+        output = tmp_path / f"run{len(runs)}.txt"
+        base = ["--index", str(shards), "--topics", str(topics_file), "--output", str(output)]
+        flags = ["--first-stage", "bm25", "--hybrid", "rrf", "--device", "cpu", "--quiet"]
+        assert search([*base, *flags, *cluster]) == 0
+        runs.append(read_run(output))
+    assert runs[0] == runs[1]
+
+
+def test_a_shard_that_cannot_be_read_is_told_as_without_a_cluster(
+    there: ShardedHypencoderSearcher, topics: dict[str, str]
+):
+    with pytest.raises(IndexingError, match="is not a query in Lucene's syntax"):
+        there.search(topics["1"], filter="contents:(")
+
+
+def test_a_shard_that_is_away_refuses_the_query_or_is_named(
+    ray: Any,
+    shards: Path,
+    topics: dict[str, str],
+    here: LuceneHypencoderSearcher,
+    there: ShardedHypencoderSearcher,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    whole = ranked({"1": there.search(topics["1"], 400, mode="exhaustive")})
+    assert whole == ranked({"1": here.search(topics["1"], 400, mode="exhaustive")})
+    ray.kill(there._crew._actors[1])  # for good: Ray does not start it again
+    with pytest.raises(ClusterError, match=r"^the shard shard-001 does not answer"):
+        there.search(topics["1"])
+    monkeypatch.setattr(there, "_allow_partial", True)
+    with LuceneHypencoderSearcher(shards / "shard-000", device="cpu") as first:
+        expected = first.search(topics["1"], 400, mode="exhaustive")
+    found = there.search(topics["1"], 400, mode="exhaustive")
+    assert ranked({"1": found}) == ranked({"1": expected})
+    assert there.without == ["shard-001"]
