@@ -98,6 +98,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_encoding_arguments(parser, documents=False)
     cli.add_device_arguments(parser)
+    cli.add_cluster_arguments(parser).add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="do without shards that do not answer, which the log and the run's tag say, instead of"
+        " ending with an error",
+    )
     add_resident_arguments(parser)
     add_mode_arguments(parser)
     add_stage_arguments(parser)

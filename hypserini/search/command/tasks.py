@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from hypserini.search.index_encoder import check_q_nets
 from hypserini.search.passages import stored_docid
 from hypserini.search.ranking import Hit, Hits
 from hypserini.search.searcher import LuceneHypencoderSearcher
+from hypserini.search.sharded import ShardedHypencoderSearcher
 
 SNIPPET = 200
 
@@ -68,7 +70,7 @@ def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
         rankings = told.watch(search_topics(plan, searcher, topics, around, wanted))
         with _reporting_cut(plan, searcher):
             for qid, ranking in around.finish(rankings, wanted):
-                writer.tag = told.tag
+                writer.tag = told.tag + "".join(f"-without-{name}" for name in searcher.without)
                 writer.write(qid, ranking, texts[qid], text_of(searcher, ranking))
                 hits += len(ranking)
         seconds = time.perf_counter() - started
@@ -118,7 +120,14 @@ def require_index(path: Path, build_command: str) -> Path:
 
 def open_searcher(plan: SearchPlan, index: Sequence[Path]) -> LuceneHypencoderSearcher:
     """The searcher of a plan; errors of the model come before the first topic."""
-    searcher = LuceneHypencoderSearcher(
+    kind: Callable[..., LuceneHypencoderSearcher] = LuceneHypencoderSearcher
+    if plan.place.cluster is not None:
+        kind = partial(
+            ShardedHypencoderSearcher,
+            cluster=plan.place.cluster,
+            allow_partial=plan.place.allow_partial,
+        )
+    searcher = kind(
         index,
         plan.place.model,
         settings=plan.place.settings,
