@@ -23,7 +23,7 @@ from hypserini.serve.batching import Overloaded
 from hypserini.serve.guard import Guard, Limits
 from hypserini.serve.metrics import CONTENT_TYPE, Metrics
 from hypserini.serve.openapi import SCHEMA
-from hypserini.serve.requests import BadRequest, NotFound, Search, Shown, utf8
+from hypserini.serve.requests import BadRequest, NotFound, Search, Shown, explanation_of, utf8
 from hypserini.serve.served import ServedIndex
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,14 @@ class Served:
         Raises:
             BadRequest, Overloaded, TimeoutError: As the status of the answer will say.
         """
-        job = self.index(index).submit(Search.of(values))
+        return await self._answer(index, Search.of(values))
+
+    async def explain(self, index: str, docid: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What the score of a document is made of; errors as in `search`, and NotFound."""
+        return await self._answer(index, explanation_of(docid, values))
+
+    async def _answer(self, index: str, search: Search) -> dict[str, Any]:
+        job = self.index(index).submit(search)
         return await asyncio.wait_for(asyncio.wrap_future(job), self._timeout)
 
     async def document(self, index: str, docid: str, values: Mapping[str, Any]) -> Any:
@@ -133,6 +140,11 @@ def _add_endpoints(app: FastAPI, served: Served) -> None:
         name, wanted = unquote(index), unquote(docid)
         doc = await served.document(name, wanted, request.query_params)
         return JSONResponse({"api": "v1", "index": name, "docid": wanted, "doc": doc})
+
+    @app.get("/v1/{index:path}/explain/{docid}")
+    async def explain(request: Request, index: str, docid: str) -> JSONResponse:
+        name, wanted = unquote(index), unquote(docid)
+        return JSONResponse(await served.explain(name, wanted, request.query_params))
 
     @app.get("/v1/indexes")
     async def indexes() -> JSONResponse:

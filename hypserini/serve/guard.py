@@ -133,6 +133,8 @@ def endpoint(path: str) -> str:
     if path.startswith("/v1/"):
         if "/doc/" in path:
             return "doc"
+        if "/explain/" in path:
+            return "explain"
         return "search" if path.endswith("/search") else "other"
     known = ("health", "metrics", "docs", "openapi.json", "openapi.yaml", "mcp")
     name = path.strip("/").partition("/")[0]

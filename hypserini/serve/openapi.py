@@ -107,6 +107,14 @@ SCHEMA: dict[str, Any] = {
                 "responses": _responses("DocumentResponse", "400 401 404"),
             }
         },
+        "/v1/{index}/explain/{docid}": {
+            "get": {
+                "operationId": "explainV1",
+                "summary": "What the q-net's score of a document is made of",
+                "parameters": [_INDEX, _parameter("docid", "path", "The docid."), _SEARCH[0]],
+                "responses": _responses("ExplanationResponse", "400 401 404 503 504"),
+            }
+        },
         "/v1/indexes": {
             "get": {
                 "operationId": "indexesV1",
@@ -139,6 +147,14 @@ SCHEMA: dict[str, Any] = {
             ),
             "DocumentResponse": _object(
                 "api index docid doc", api=_STRING, index=_STRING, docid=_STRING, doc={}
+            ),
+            "ExplanationResponse": _object(
+                "api index query docid explanation",
+                api=_STRING,
+                index=_STRING,
+                query=_object("text", text=_STRING),
+                docid=_STRING,
+                explanation={"type": "object"},
             ),
             "IndexesResponse": _object(
                 "api indexes", api=_STRING, indexes={"type": "array", "items": {"type": "object"}}

@@ -45,7 +45,7 @@ class How:
     """What searches must have in common to be done in one batch.
 
     Attributes:
-        mode: One of `MODES`, or `rerank`.
+        mode: One of `MODES`, or `rerank`, or `explain`.
         k: Hits, those that are skipped included.
         filter: A query in Lucene's syntax, or None.
         k1: BM25's; given with `b` or not at all.
@@ -67,7 +67,7 @@ class Search:
         query: The text.
         how: What may be shared with others.
         offset: Hits to skip.
-        docids: The documents to rank, for the mode `rerank`.
+        docids: The documents to rank, for the mode `rerank`, or the one to explain.
         shown: How documents are shown.
         cost: Whether the answer tells the cost.
     """
@@ -115,6 +115,20 @@ class Search:
         how = How(mode, hits + offset, filter, k1, b)
         shown = Shown.of(values)
         return cls(query, how, offset, docids, shown, _flag(values, "cost", False))
+
+
+def explanation_of(docid: str, values: Mapping[str, Any]) -> Search:
+    """Read what is to be explained: the score of a document for `query`.
+
+    Raises:
+        BadRequest: There is no query, or a parameter beside it.
+    """
+    if strange := [name for name in values if name != "query"]:
+        raise BadRequest(f"unknown parameter: {named(strange)}")
+    query = _text(values, "query")
+    if query is None:
+        raise BadRequest("Parameter 'query' is required")
+    return Search(query, How("explain", 1), docids=(utf8(docid, "docid"),))
 
 
 def _text(values: Mapping[str, Any], name: str) -> str | None:

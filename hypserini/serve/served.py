@@ -35,6 +35,7 @@ class ServedIndex:
     ) -> None:
         self.name = name
         self.searcher = searcher
+        self._threads = threads
         self._bm25 = Bm25(searcher.index.folders)
         size = searcher.batch_size
         self.queue = Batcher(self._search, limit=limit, batch_size=size, threads=threads)
@@ -81,6 +82,8 @@ class ServedIndex:
 
     def _search(self, how: How, searches: Sequence[Search]) -> list[dict[str, Any]]:
         """The answers to searches that are done alike."""
+        if how.mode == "explain":
+            return [self._explain(search.query, search.docids[0]) for search in searches]
         started = time.perf_counter()
         rankings = self._rank(how, searches)
         took = (time.perf_counter() - started) * 1e3
@@ -88,6 +91,24 @@ class ServedIndex:
             self._answer(search, hits, took)
             for search, hits in zip(searches, rankings, strict=True)
         ]
+
+    def _explain(self, query: str, docid: str) -> dict[str, Any]:
+        # It has the encoder read other embeddings for a while, which no other thread may meet.
+        if self._threads > 1:
+            raise BadRequest("this server explains no scores: it would with --threads 1")
+        if not self.searcher.index.holds([docid])[0]:
+            raise NotFound(f"Document not found: {docid}")
+        try:
+            explanation = asdict(self.searcher.explain(query, docid))
+        except HypseriniError as error:
+            raise BadRequest(str(error)) from error
+        return {
+            "api": "v1",
+            "index": self.name,
+            "query": {"text": query},
+            "docid": docid,
+            "explanation": explanation,
+        }
 
     def _rank(self, how: How, searches: Sequence[Search]) -> list[Hits]:
         queries = [search.query for search in searches]

@@ -91,6 +91,24 @@ def test_rerank_by_url_and_by_body(client: Client, searcher):
     )
 
 
+def test_explain(client: Client, searcher):
+    path = "/v1/made/explain/"
+    status, answer = client.get(path + "doc0007", query="graph walk")
+    assert status == 200
+    expected = searcher.explain("graph walk", "doc0007")
+    found = answer["explanation"]
+    assert found["score"] == pytest.approx(expected.score, abs=1e-4)
+    assert found["linear"] + found["bent"] == pytest.approx(found["score"], abs=1e-5)
+    words = [word.text for word in expected.document_words.words]
+    assert [word["text"] for word in found["document_words"]["words"]] == words
+    assert client.get(path + "absent", query="graph")[0] == 404
+    assert client.get(path + "doc0007")[0] == 400
+    # The encoder is as it was.
+    assert docids(client.get(SEARCH, query="graph walk", hits=5)) == [
+        hit.docid for hit in searcher.search("graph walk", 5)
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "parameters", "status", "message"),
     [

@@ -46,6 +46,7 @@ def search(page, query: str) -> None:
 def test_three_columns_and_the_keyboard(browser, client: Client):
     page, hosts, faults = opened(browser, client)
     page.keyboard.type("graph walk")  # the query has the focus
+    assert page.input_value("#query") == "graph walk"
     page.keyboard.press("Enter")
     page.wait_for_selector("section:nth-of-type(3) li")
     columns = [

@@ -181,4 +181,5 @@ by("ask").addEventListener("submit", search);
 by("index").addEventListener("change", search);
 by("token").addEventListener("change", begin);
 document.addEventListener("keydown", byKey);
+by("query").focus(); // `autofocus` comes later than the first key may
 begin();
