@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hypserini.errors import HypseriniError
     from hypserini.modeling import QNet, load_model, register_q_net
     from hypserini.search import Hit, LuceneHypencoderSearcher
+    from hypserini.search.sharded import ShardedHypencoderSearcher
     from hypserini.settings import EncodingSettings
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ _HOME_OF = {
     "HypseriniError": "hypserini.errors",
     "LuceneHypencoderSearcher": "hypserini.search",
     "QNet": "hypserini.modeling",
+    "ShardedHypencoderSearcher": "hypserini.search.sharded",
     "load_model": "hypserini.modeling",
     "register_q_net": "hypserini.modeling",
 }
@@ -36,6 +38,7 @@ __all__ = [
     "HypseriniError",
     "LuceneHypencoderSearcher",
     "QNet",
+    "ShardedHypencoderSearcher",
     "load_model",
     "register_q_net",
 ]

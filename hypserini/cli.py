@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from hypserini import faults
+from hypserini.cluster.connection import ClusterOptions
 from hypserini.errors import HypseriniError
 from hypserini.settings import EncodingSettings
 
@@ -179,6 +180,37 @@ def add_encoding_arguments(parser: argparse.ArgumentParser, *, documents: bool =
         group.add_argument(
             "--doc-prefix", "--prefix", metavar="TEXT", help="the same before every document"
         )
+
+
+def add_cluster_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the flags that say on which Ray cluster, and what each shard gets of it."""
+    group = parser.add_argument_group("on a Ray cluster (pip install 'hypserini[cluster]')")
+    group.add_argument(
+        "--cluster",
+        metavar="auto|ADDRESS",
+        help="a process for each shard on this cluster; auto: the one that this machine is a node"
+        " of, or one of this machine alone. All nodes must see the files by the same paths",
+    )
+    group.add_argument(
+        "--cluster-cpus",
+        type=number(0),
+        metavar="N",
+        help="processors for each shard (default: an equal share)",
+    )
+    group.add_argument(
+        "--cluster-gpus",
+        type=number(0),
+        metavar="N",
+        help="GPUs for each shard, such as 0.5 (default: an equal share, at most 1)",
+    )
+    return group
+
+
+def cluster_options(args: argparse.Namespace) -> ClusterOptions | None:
+    """The cluster that the flags ask for; None: none."""
+    if args.cluster is None:
+        return None
+    return ClusterOptions(args.cluster, args.cluster_cpus, args.cluster_gpus)
 
 
 def encoding_settings(args: argparse.Namespace) -> EncodingSettings:

@@ -108,5 +108,9 @@ class OutputError(HypseriniError):
     """An output path that cannot be written."""
 
 
+class ClusterError(HypseriniError):
+    """A Ray cluster that is not there, has too little, or lost what was to answer."""
+
+
 class TrainingError(HypseriniError):
     """A training configuration or training data that cannot be used, or a run that diverged."""

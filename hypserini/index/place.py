@@ -26,6 +26,10 @@ from hypserini.index import lucene_files
 logger = logging.getLogger(__name__)
 
 
+class BusyPlaceError(IndexingError):
+    """Another process builds the index."""
+
+
 class IndexPlace:
     """An index to be made at `target`, which grows in `building` beside it; a context manager.
 
@@ -125,7 +129,7 @@ class IndexPlace:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             self._workplace.claim()
         except BusyError:
-            raise IndexingError(
+            raise BusyPlaceError(
                 f"another process is building the index {self.target}: wait until it has ended."
             ) from None
         except ForeignError:

@@ -24,11 +24,15 @@ class Filter:
     """The documents of an index that a search may return; any number of searches may share it.
 
     Made by `Filter.matching` or `Filter.listed`, for the index as it is opened.
+
+    Attributes:
+        what: The query or the docids that it was made of.
     """
 
-    def __init__(self, java: Any, index: Index) -> None:
+    def __init__(self, java: Any, index: Index, what: str | list[str]) -> None:
         self.java = java
         self.index = index
+        self.what = what
 
     @classmethod
     def matching(cls, index: Index, query: str) -> Filter:
@@ -52,7 +56,7 @@ class Filter:
                     f"the filter {shown(query)} is not a query in Lucene's syntax:"
                     f" {jvm.reason(error)}"
                 ) from None
-        return cls(java, index)
+        return cls(java, index, query)
 
     @classmethod
     def listed(cls, index: Index, docids: Iterable[str], source: str = "filter") -> Filter:
@@ -71,7 +75,7 @@ class Filter:
         packed = jvm.pack(ids)
         with index.reading():
             java = jvm.java_class("io.hypserini.Filter").listed(index.java, packed)
-        made = cls(java, index)
+        made = cls(java, index, ids)
         if unknown := len(ids) - int(made.java.documents()):
             logger.warning(
                 "the %s: %s of its %s docids are not in the index%s",
@@ -125,6 +129,11 @@ def _matching(index: Index, query: str) -> Filter:
     for oldest in list(kept)[:-_MOST_KEPT]:
         kept.pop(oldest, None)
     return made
+
+
+def remake_filter(index: Index, what: str | list[str]) -> Filter:
+    """A filter of another index made anew for this one, from its `what`."""
+    return _matching(index, what) if isinstance(what, str) else Filter.listed(index, what)
 
 
 def _example(index: Index, docids: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from hypserini.modeling.nested import check_size
 from hypserini.search.batches import Batch, search_in_batches
 from hypserini.search.calibration import Calibration, calibrated
 from hypserini.search.cascade import Cascade
+from hypserini.search.explain import ScoreExplanation, explain_score
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.index_encoder import check_model, load_encoder, made_with
 from hypserini.search.modes.first_stage import AnyHit, GivenRankings, docids_of
@@ -102,6 +103,8 @@ class LuceneHypencoderSearcher:
         self.batch_size = batch_size
         self.calibration: Calibration | None = None
         """What tangent search was calibrated to just now; it goes before what the index keeps."""
+        self.without: list[str] = []
+        """Shards that a search had to do without; see `ShardedHypencoderSearcher`."""
         self._model = os.fspath(model) if isinstance(model, os.PathLike) else model
         self._settings = settings or AS_THE_FOLDER_SAYS
         self._device = device
@@ -204,24 +207,51 @@ class LuceneHypencoderSearcher:
         wanted = make_filter(self.index, filter)
 
         def search(batch: Batch) -> list[Hits]:
-            prepared, scorer, encode_ms = self._prepare(*batch)
-
-            def by(batch: QueryBatch, k: int, scorer: QNetScorer) -> list[Hits]:
-                return chosen.search(self.index, batch, k, scorer, options, wanted)
-
-            with self.index.reading():
-                if self.cascade is None or mode or chosen.options is RerankOptions:
-                    rankings = by(prepared, k, scorer)
-                else:
-                    how = (self.index, prepared, k, scorer, wanted, by)
-                    rankings = self.cascade.search(*how)
+            encoded, encode_ms = self._encoded(*batch)
+            cascade = None if mode else self.cascade  # a mode that is named is searched whole
+            how = (mode or self.mode, options, wanted, cascade)
+            rankings = self.rank_batch(encoded, k, *how)
             for hits in rankings:
-                hits.cost.encode_ms = encode_ms / len(prepared)
+                hits.cost.encode_ms = encode_ms / len(encoded)
             return rankings
 
         if threads > 1 and any(isinstance(query, str) for query in queries):
             _ = self.encoder  # loaded once, and not by each thread
         yield from search_in_batches(search, queries, qids, self.batch_size, threads)
+
+    def rank_batch(
+        self,
+        batch: QueryBatch,
+        k: int,
+        mode: str,
+        options: Any,
+        filter: Filter | None,
+        cascade: Cascade | None = None,
+    ) -> list[Hits]:
+        """Search with one batch of encoded queries; the last step of every search.
+
+        Args:
+            batch: The queries.
+            k: Hits a query, no more than there are vectors.
+            mode: How to search.
+            options: The mode's.
+            filter: One of this index, or None.
+            cascade: How the search is divided among the q-nets' sizes; None: it is not.
+        """
+        chosen = mode_named(mode)
+        device = self._scoring_device(batch.q_net)
+        field = self._field_on(device)
+        dtype = getattr(torch, self._dtype)
+        scorer = QNetScorer(batch.q_net, device=device, dtype=dtype, field=field)
+        prepared = QueryBatch(scorer.q_net, batch.qids, batch.texts)
+
+        def by(batch: QueryBatch, k: int, scorer: QNetScorer) -> list[Hits]:
+            return chosen.search(self.index, batch, k, scorer, options, filter)
+
+        with self.index.reading():
+            if cascade is None or chosen.options is RerankOptions:
+                return by(prepared, k, scorer)
+            return cascade.search(self.index, prepared, k, scorer, filter, by)
 
     def rerank(
         self,
@@ -272,6 +302,15 @@ class LuceneHypencoderSearcher:
         document = self.doc(docid)
         return document.contents() if document else None
 
+    def explain(self, query: str | QNet, docid: str) -> ScoreExplanation:
+        """What the score of a document is made of: its linear share, and words.
+
+        Raises:
+            IndexingError: The index has no vector of the document.
+        """
+        contents = self.contents(docid)
+        return explain_score(self.index, self.encoder, query, docid, contents)
+
     def close(self) -> None:
         """Close the index, and give back what the device holds of it."""
         if self._field is not None:
@@ -291,10 +330,10 @@ class LuceneHypencoderSearcher:
             return self.encoder.encode([str(query) for query in queries])
         return QNet.cat([self.encoder.encode([q]) if isinstance(q, str) else q for q in queries])
 
-    def _prepare(
+    def _encoded(
         self, queries: Sequence[str | QNet], qids: Sequence[str]
-    ) -> tuple[QueryBatch, QNetScorer, float]:
-        """The q-nets of a batch, checked and on their device; milliseconds of encoding."""
+    ) -> tuple[QueryBatch, float]:
+        """A batch, encoded and checked; milliseconds of encoding."""
         started = time.perf_counter()
         q_net = self._q_nets(queries)
         encoded = any(isinstance(query, str) for query in queries)
@@ -307,10 +346,7 @@ class LuceneHypencoderSearcher:
             )
         q_net.check_finite(qids)
         texts = [query if isinstance(query, str) else None for query in queries]
-        device = self._scoring_device(q_net)
-        field = self._field_on(device)
-        scorer = QNetScorer(q_net, device=device, dtype=getattr(torch, self._dtype), field=field)
-        return QueryBatch(scorer.q_net, qids, texts), scorer, encode_ms
+        return QueryBatch(q_net, qids, texts), encode_ms
 
     def _scoring_device(self, q_net: QNet) -> torch.device:
         """The device asked for; unless one is, where the encoder is, or the q-nets already are."""

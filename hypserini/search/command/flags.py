@@ -98,6 +98,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_encoding_arguments(parser, documents=False)
     cli.add_device_arguments(parser)
+    cli.add_cluster_arguments(parser).add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="do without shards that do not answer, which the log and the run's tag say, instead of"
+        " ending with an error",
+    )
     add_resident_arguments(parser)
     add_mode_arguments(parser)
     add_stage_arguments(parser)
@@ -148,6 +154,12 @@ def add_mode_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-scored", type=cli.positive_int, help="documents scored a topic, at most"
     )
     group = parser.add_argument_group("how well and how dear")
+    group.add_argument(
+        "--explain",
+        action="store_true",
+        help="say what the scores of a query's hits are made of: the linear share, and the words of"
+        " document and query that raise or lower them",
+    )
     group.add_argument(
         "--explain-cost", action="store_true", help="print what a topic cost: mean, median, most"
     )

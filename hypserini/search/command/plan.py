@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hypserini.cluster.connection import ClusterOptions
 from hypserini.search.resident.residence import ANYWHERE, Residence
 from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
@@ -37,6 +38,8 @@ class Place:
         q_net_size: Hidden blocks of the q-nets; None: all.
         cascade: Hidden blocks of the q-nets that search, before the whole ones rank; None: one
             search.
+        cluster: The Ray cluster whose processes search the shards; None: this process does.
+        allow_partial: Do without shards that do not answer.
     """
 
     index: tuple[str, ...] = ()
@@ -51,6 +54,8 @@ class Place:
     threads: int = 1
     q_net_size: int | None = None
     cascade: int | None = None
+    cluster: ClusterOptions | None = None
+    allow_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +109,14 @@ class Telling:
         check: Topics that are searched exhaustively as well.
         target_overlap: The overlap that tangent search is calibrated to first.
         quiet: No progress bar.
+        scores: Say what the scores of a query's hits are made of.
     """
 
     cost: bool = False
     check: int | None = None
     target_overlap: float | None = None
     quiet: bool = False
+    scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from hypserini.search.command.default_run import default_run
 from hypserini.search.command.explanation import Explanation
 from hypserini.search.command.plan import SearchPlan
 from hypserini.search.command.prompt import answer, read_query
+from hypserini.search.command.scores import scores_told
 from hypserini.search.command.stages import Stages
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.index_encoder import check_q_nets
 from hypserini.search.passages import stored_docid
 from hypserini.search.ranking import Hit, Hits
 from hypserini.search.searcher import LuceneHypencoderSearcher
+from hypserini.search.sharded import ShardedHypencoderSearcher
 
 SNIPPET = 200
 
@@ -67,7 +70,7 @@ def write_topics(plan: SearchPlan, topics: Topics) -> Iterator[str]:
         rankings = told.watch(search_topics(plan, searcher, topics, around, wanted))
         with _reporting_cut(plan, searcher):
             for qid, ranking in around.finish(rankings, wanted):
-                writer.tag = told.tag
+                writer.tag = told.tag + "".join(f"-without-{name}" for name in searcher.without)
                 writer.write(qid, ranking, texts[qid], text_of(searcher, ranking))
                 hits += len(ranking)
         seconds = time.perf_counter() - started
@@ -117,7 +120,14 @@ def require_index(path: Path, build_command: str) -> Path:
 
 def open_searcher(plan: SearchPlan, index: Sequence[Path]) -> LuceneHypencoderSearcher:
     """The searcher of a plan; errors of the model come before the first topic."""
-    searcher = LuceneHypencoderSearcher(
+    kind: Callable[..., LuceneHypencoderSearcher] = LuceneHypencoderSearcher
+    if plan.place.cluster is not None:
+        kind = partial(
+            ShardedHypencoderSearcher,
+            cluster=plan.place.cluster,
+            allow_partial=plan.place.allow_partial,
+        )
+    searcher = kind(
         index,
         plan.place.model,
         settings=plan.place.settings,
@@ -189,6 +199,8 @@ def ask(plan: SearchPlan, query: str) -> Iterator[str]:
             document = searcher.doc(stored_docid(hit))
             text = " ".join(document.shown().split()) if document else ""
             yield f"{rank:3} {hit.score:10.4f}  {hit.docid}\n      {text[:SNIPPET]}"
+            if plan.telling.scores:
+                yield from scores_told(searcher.explain(query, stored_docid(hit)))
 
 
 def converse(plan: SearchPlan) -> Iterator[str]:

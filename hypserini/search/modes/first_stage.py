@@ -55,7 +55,11 @@ class GivenRankings:
 
     def rankings(self, batch: QueryBatch, filter: Filter | None = None) -> list[list[str]]:
         """The docids for each query of a batch, whatever the filter."""
-        return [list(self._docids.get(qid, ())) for qid in batch.qids]
+        return [self.of(qid) for qid in batch.qids]
+
+    def of(self, qid: str) -> list[str]:
+        """The docids for one query."""
+        return list(self._docids.get(qid, ()))
 
 
 class RunFile(GivenRankings):

@@ -171,11 +171,16 @@ def _rerank_one(
         last = candidates.unscored() if isinstance(candidates, Adaptive) else []
     if not options.drop_missing and filter is None:
         last = sorted([*last, *missing])
+    put_last(hits, [docids[position] for position in last], k)
+    return Reranked(hits, cost, [docids[position] for position in missing])
+
+
+def put_last(hits: list[Hit], docids: Sequence[str], k: int) -> None:
+    """Append documents that have no score to a ranking, up to `k` in all."""
     # A run is sorted by score, so what comes last must have less than all others.
     least = hits[-1].score if hits else 0.0
-    rest = [docids[position] for position in last[: k - len(hits)]]
+    rest = docids[: k - len(hits)]
     hits.extend(Hit(docid, least - below) for below, docid in enumerate(rest, start=1))
-    return Reranked(hits, cost, [docids[position] for position in missing])
 
 
 def _candidates(

@@ -1,0 +1,1 @@
+"""What runs on Ray: tasks that are begun again, and objects in processes that are started again."""

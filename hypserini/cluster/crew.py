@@ -1,0 +1,143 @@
+"""Objects in processes of their own on the cluster, which are called all at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypserini.cluster.connection import Share
+from hypserini.cluster.tasks import result_of
+from hypserini.errors import ClusterError
+
+AGAIN = 3
+"""How often a call is repeated when the process that it runs in dies."""
+
+AT_ONCE = 4
+"""Calls that one object answers side by side; one of them may ask for a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """In place of an answer: why there is none."""
+
+    reason: str
+
+
+class Held:
+    """The actor: makes its object when it is first called, also after its process was replaced."""
+
+    def __init__(self, maker: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._maker = maker
+        self._arguments = arguments
+        self._object: Any = None
+        self._making = threading.Lock()
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method of the object."""
+        with self._making:
+            if self._object is None:
+                self._object = self._maker(*self._arguments)
+        return getattr(self._object, method)(*arguments)
+
+    def is_there(self) -> bool:
+        """Answer, as a sign of life."""
+        return True
+
+
+class Crew:
+    """One object for each of some arguments, each in a process of its own on the cluster.
+
+    A process that dies is started again, there or on another node, and the calls that it had not
+    answered are repeated: they must change nothing. Thread safe.
+
+    Args:
+        ray: The connected module.
+        maker: Makes an object; of a module that the nodes have too.
+        arguments: Those of each object.
+        share: What each takes of its node.
+        patience: Seconds without an answer and without a sign of life, after which one is gone.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        maker: Callable[..., Any],
+        arguments: Sequence[tuple[Any, ...]],
+        share: Share,
+        patience: float,
+    ) -> None:
+        self._ray = ray
+        self._patience = patience
+        actor = ray.remote(Held).options(
+            num_cpus=share.cpus,
+            num_gpus=share.gpus,
+            max_restarts=-1,
+            max_task_retries=AGAIN,
+            max_concurrency=AT_ONCE,
+            scheduling_strategy="SPREAD",
+        )
+        self._actors = [actor.remote(maker, given) for given in arguments]
+        self._signs: dict[
+            int, Any
+        ] = {}  # of those that are gone: what will tell that they are back
+
+    def __len__(self) -> int:
+        return len(self._actors)
+
+    def put(self, value: Any) -> Any:
+        """Keep a value once for all calls that are given what this returns."""
+        return self._ray.put(value)
+
+    def call(self, method: str, *arguments: Any) -> list[Any]:
+        """Call a method of all objects; the answers in their order, `Gone` where there is none.
+
+        Raises:
+            HypseriniError: As one of them raised it.
+        """
+        asked = {
+            number: actor.call.remote(method, *arguments)
+            for number, actor in enumerate(self._actors)
+            if not self._is_gone(number)
+        }
+        return [
+            self._answer(number, asked[number]) if number in asked else Gone("it is still away")
+            for number in range(len(self))
+        ]
+
+    def close(self) -> None:
+        """End all processes."""
+        for actor in self._actors:
+            self._ray.kill(actor)
+
+    def _is_gone(self, number: int) -> bool:
+        sign = self._signs.get(number)
+        if sign is not None and self._ray.wait([sign], timeout=0)[0]:
+            del self._signs[number]
+            return False
+        return sign is not None
+
+    def _answer(self, number: int, reference: Any) -> Any:
+        """Wait as long as the object works, and no longer than `patience` for one that does not."""
+        while not self._ray.wait([reference], timeout=self._patience)[0]:
+            sign = self._actors[number].is_there.remote()
+            if not self._ray.wait([sign, reference], timeout=self._patience)[0]:
+                self._ray.cancel(reference)
+                self._signs[number] = sign
+                return Gone(f"no sign of life for {2 * self._patience:g} s")
+        try:
+            return result_of(self._ray, reference)
+        except ClusterError as error:
+            self._signs[number] = self._actors[number].is_there.remote()
+            return Gone(str(error))
+
+
+def refuse_gone(answers: Sequence[Any], names: Sequence[str]) -> None:
+    """Raise ClusterError where an answer is missing; names the first that is gone."""
+    for answer, name in zip(answers, names, strict=True):
+        if isinstance(answer, Gone):
+            raise ClusterError(
+                f"{name} does not answer ({answer.reason}): start its node again and repeat the"
+                " search, or give --allow-partial to do without it."
+            )

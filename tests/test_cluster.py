@@ -1,0 +1,239 @@
+"""Ray: tasks and objects outlive their processes; real nodes, each a process of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypserini import LuceneHypencoderSearcher, ShardedHypencoderSearcher
+from hypserini.cluster.connection import ClusterOptions, Share, connected, import_ray, share_of
+from hypserini.cluster.crew import Crew, Gone, refuse_gone
+from hypserini.cluster.tasks import run_tasks
+from hypserini.errors import ClusterError, IndexingError
+from hypserini.formats.runs import read_run
+from hypserini.index.__main__ import main as build
+from hypserini.search.__main__ import main as search
+from hypserini.search.modes.graph import GraphOptions
+from hypserini.search.modes.tangent import TangentOptions
+
+pytest.importorskip("ray")
+
+import cluster_work as work
+
+pytestmark = pytest.mark.long
+
+TESTS = Path(__file__).parent
+LITTLE = Share(0.1, 0)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """A cluster of three nodes on this machine; its workers import what the tests import."""
+    import_ray()
+    from ray.cluster_utils import Cluster
+
+    path = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(TESTS.parent), str(TESTS), *filter(None, [path])]
+    )
+    size: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 << 20}
+    cluster = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
+    for _ in range(2):
+        cluster.add_node(**size)
+    yield cluster
+    cluster.shutdown()
+    if path is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = path
+
+
+@pytest.fixture(scope="module")
+def ray(nodes: Any) -> Iterator[Any]:
+    """The module, connected to the nodes."""
+    with connected(nodes.address) as ray:
+        yield ray
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory, collection: Path, tiny_model: Path) -> Path:
+    """The made collection in two shards."""
+    index = tmp_path_factory.mktemp("cluster") / "shards"
+    base = ["--collection", str(collection), "--model", str(tiny_model), "--quiet"]
+    assert build([*base, "--index", str(index), "--shards", "2"]) == 0
+    return index
+
+
+@pytest.fixture(scope="module")
+def here(shards: Path) -> Iterator[LuceneHypencoderSearcher]:
+    """The shards, searched by this process."""
+    with LuceneHypencoderSearcher(shards, device="cpu", batch_size=4) as searcher:
+        yield searcher
+
+
+@pytest.fixture(scope="module")
+def there(ray: Any, shards: Path) -> Iterator[ShardedHypencoderSearcher]:
+    """The shards, searched by a process each."""
+    cluster = ClusterOptions(cpus=0.1)
+    with ShardedHypencoderSearcher(shards, device="cpu", batch_size=4, cluster=cluster) as searcher:
+        yield searcher
+
+
+def ranked(found: dict[str, Any]) -> dict[str, list[tuple[str, float]]]:
+    """The docids and scores of each query."""
+    return {qid: [(hit.docid, hit.score) for hit in hits] for qid, hits in found.items()}
+
+
+def test_a_task_whose_process_is_killed_is_begun_again(ray: Any, tmp_path: Path):
+    seen: dict[int, int] = {}
+    arguments = [(str(tmp_path), number) for number in range(4)]
+    results = run_tasks(ray, work.die_once, arguments, LITTLE, done=seen.__setitem__)
+    assert results == [0, 1, 4, 9]
+    assert seen == dict(enumerate(results))
+    assert {path.name for path in tmp_path.iterdir()} == {"died-1", "died-3"}
+
+
+def test_what_a_task_refuses_is_said_as_it_said_it(ray: Any):
+    with pytest.raises(IndexingError, match=r"^the number 1 is refused: give another.$"):
+        run_tasks(ray, work.refuse, [(0,), (1,), (2,)], LITTLE)
+
+
+def test_a_killed_object_is_made_again_and_answers(ray: Any, tmp_path: Path):
+    crew = Crew(ray, work.Echo, [("a", str(tmp_path)), ("b", str(tmp_path))], LITTLE, 30)
+    try:
+        assert crew.call("say", crew.put("hello")) == ["a hello", "b hello"]
+        assert crew.call("die_once", "b") == ["a", "b"]
+        assert (tmp_path / "echo-died-b").exists()
+        with pytest.raises(IndexingError, match=r"^a refuses: ask another.$"):
+            crew.call("refuse")
+    finally:
+        crew.close()
+
+
+def test_an_object_that_dies_of_every_call_is_gone_and_comes_back(ray: Any, tmp_path: Path):
+    crew = Crew(ray, work.Echo, [("a", str(tmp_path)), ("b", str(tmp_path))], LITTLE, 30)
+    try:
+        answers = crew.call("die", "b")
+        assert answers[0] == "a"
+        assert isinstance(answers[1], Gone)
+        with pytest.raises(ClusterError, match=r"^shard b does not answer .*--allow-partial"):
+            refuse_gone(answers, ["shard a", "shard b"])
+        deadline = time.monotonic() + 60
+        while isinstance(answers[1], Gone) and time.monotonic() < deadline:
+            answers = crew.call("say", "again")
+        assert answers == ["a again", "b again"]
+    finally:
+        crew.close()
+
+
+def test_an_object_that_works_longer_than_patience_is_waited_for(ray: Any, tmp_path: Path):
+    crew = Crew(ray, work.Echo, [("a", str(tmp_path))], LITTLE, 2)
+    try:
+        crew.call("say", "made")
+        assert crew.call("work", 4.5) == ["a"]
+    finally:
+        crew.close()
+
+
+def test_shares_are_equal_and_no_larger_than_a_node(ray: Any):
+    assert share_of(ray, ClusterOptions(), 3) == Share(2, 0)
+    assert share_of(ray, ClusterOptions(), 12) == Share(0.5, 0)
+    assert share_of(ray, ClusterOptions(), 1) == Share(2, 0)
+    with pytest.raises(ClusterError, match="--cluster-cpus 64 is more than any node"):
+        share_of(ray, ClusterOptions(cpus=64), 1)
+
+
+@pytest.mark.parametrize(
+    "filter", [None, "contents:graph", [f"doc{n:04}" for n in range(0, 90, 7)]]
+)
+def test_what_processes_find_is_what_one_finds(
+    here: LuceneHypencoderSearcher,
+    there: ShardedHypencoderSearcher,
+    topics: dict[str, str],
+    filter: str | list[str] | None,
+):
+    texts, qids = list(topics.values()), list(topics)
+    how: dict[str, Any] = {"k": 30, "mode": "exhaustive", "filter": filter}
+    expected, found = (one.batch_search(texts, qids, **how) for one in (here, there))
+    assert ranked(found) == ranked(expected)
+    assert all(found[qid].cost.evaluations == expected[qid].cost.evaluations for qid in qids)
+
+
+@pytest.mark.parametrize("options", [TangentOptions(), GraphOptions(num_entry_points=100)])
+def test_each_shard_is_searched_approximately(
+    here: LuceneHypencoderSearcher,
+    there: ShardedHypencoderSearcher,
+    topics: dict[str, str],
+    options: Any,
+):
+    texts, qids = list(topics.values()), list(topics)
+    mode = "tangent" if isinstance(options, TangentOptions) else "graph"
+    exact = here.batch_search(texts, qids, mode="exhaustive")
+    found = there.batch_search(texts, qids, mode=mode, options=options)
+    common = [
+        len({hit.docid for hit in exact[qid]} & {hit.docid for hit in found[qid]}) for qid in qids
+    ]
+    assert sum(common) >= 9.5 * len(qids)
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_given_documents_are_ranked_wherever_they_lie(
+    here: LuceneHypencoderSearcher,
+    there: ShardedHypencoderSearcher,
+    topics: dict[str, str],
+    drop: bool,
+):
+    texts, qids = list(topics.values()), list(topics)
+    docids = ["nowhere1", *(f"doc{number:04}" for number in range(40)), "nowhere0"]
+    given = {qid: docids[: 2 + 4 * place] for place, qid in enumerate(qids)}
+    expected, found = (
+        one.batch_rerank(texts, qids, given, drop_missing=drop) for one in (here, there)
+    )
+    assert ranked(found) == ranked(expected)
+    assert [found[qid].missing for qid in qids] == [expected[qid].missing for qid in qids]
+
+
+def test_bm25_has_the_statistics_of_the_whole(
+    ray: Any, shards: Path, topics_file: Path, tmp_path: Path
+):
+    runs = []
+    for cluster in ([], ["--cluster", "auto", "--cluster-cpus", "0.1"]):
+        output = tmp_path / f"run{len(runs)}.txt"
+        base = ["--index", str(shards), "--topics", str(topics_file), "--output", str(output)]
+        flags = ["--first-stage", "bm25", "--hybrid", "rrf", "--device", "cpu", "--quiet"]
+        assert search([*base, *flags, *cluster]) == 0
+        runs.append(read_run(output))
+    assert runs[0] == runs[1]
+
+
+def test_a_shard_that_cannot_be_read_is_told_as_without_a_cluster(
+    there: ShardedHypencoderSearcher, topics: dict[str, str]
+):
+    with pytest.raises(IndexingError, match="is not a query in Lucene's syntax"):
+        there.search(topics["1"], filter="contents:(")
+
+
+def test_a_shard_that_is_away_refuses_the_query_or_is_named(
+    ray: Any,
+    shards: Path,
+    topics: dict[str, str],
+    here: LuceneHypencoderSearcher,
+    there: ShardedHypencoderSearcher,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    whole = ranked({"1": there.search(topics["1"], 400, mode="exhaustive")})
+    assert whole == ranked({"1": here.search(topics["1"], 400, mode="exhaustive")})
+    ray.kill(there._crew._actors[1])  # for good: Ray does not start it again
+    with pytest.raises(ClusterError, match=r"^the shard shard-001 does not answer"):
+        there.search(topics["1"])
+    monkeypatch.setattr(there, "_allow_partial", True)
+    with LuceneHypencoderSearcher(shards / "shard-000", device="cpu") as first:
+        expected = first.search(topics["1"], 400, mode="exhaustive")
+    found = there.search(topics["1"], 400, mode="exhaustive")
+    assert ranked({"1": found}) == ranked({"1": expected})
+    assert there.without == ["shard-001"]
