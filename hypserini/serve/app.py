@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from hypserini import faults
+from hypserini.jvm.threads import detached
 from hypserini.serve.batching import Overloaded
 from hypserini.serve.guard import Guard, Limits
 from hypserini.serve.metrics import CONTENT_TYPE, Metrics
@@ -74,7 +75,9 @@ class Served:
     async def document(self, index: str, docid: str, values: Mapping[str, Any]) -> Any:
         """A stored document, shown as `values` say."""
         shown = Shown.of(values)
-        return await asyncio.to_thread(self.index(index).document, utf8(docid, "docid"), shown)
+        return await asyncio.to_thread(
+            detached(self.index(index).document), utf8(docid, "docid"), shown
+        )
 
 
 def make_app(served: Served, limits: Limits | None = None, mcp_app: Any = None) -> Guard:
@@ -94,7 +97,7 @@ def make_app(served: Served, limits: Limits | None = None, mcp_app: Any = None) 
                 await stack.enter_async_context(mcp_app.lifespan(app))
             yield
         for index in served.indexes.values():
-            await asyncio.to_thread(index.close)
+            await asyncio.to_thread(detached(index.close))
 
     # FastAPI's own page of documentation loads its script from another host.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)

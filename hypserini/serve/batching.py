@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypserini.errors import HypseriniError
+from hypserini.jvm.threads import detached
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Batcher:
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._run, name=f"hypserini-serve-{n}", daemon=True)
+            threading.Thread(target=detached(self._run), name=f"hypserini-serve-{n}", daemon=True)
             for n in range(threads)
         ]
         for thread in self._threads:

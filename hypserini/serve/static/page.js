@@ -6,6 +6,7 @@ const SNIPPET = 280;
 const LONGEST = 20000; // characters of a text, also when all of it is shown
 const by = (id) => document.getElementById(id);
 let asked = 0; // answers to earlier queries are dropped
+let wanted = false; // a search was asked for, perhaps before the indexes were known
 
 function make(name, kind, text) {
   const element = document.createElement(name);
@@ -104,7 +105,8 @@ function toldCost(cost) {
 async function search(event) {
   event?.preventDefault();
   const query = by("query").value.trim();
-  if (!query) return;
+  wanted = Boolean(query);
+  if (!query || !by("index").value) return;
   const mine = ++asked;
   const parameters = { query, hits: by("hits").value || 10, cost: "true", max_doc_length: LONGEST };
   if (by("filter").value.trim()) parameters.filter = by("filter").value.trim();
@@ -164,7 +166,7 @@ async function begin() {
     if (chosen) by("index").value = chosen;
     by("told").className = "";
     by("told").textContent = "";
-    await search();
+    if (wanted) await search();
   } catch (error) {
     by("told").className = "error";
     by("told").textContent = error.message;
@@ -174,6 +176,7 @@ async function begin() {
 const start = new URLSearchParams(location.hash.slice(1));
 by("query").value = start.get("q") ?? "";
 by("filter").value = start.get("filter") ?? "";
+wanted = start.has("q");
 by("ask").addEventListener("submit", search);
 by("index").addEventListener("change", search);
 by("token").addEventListener("change", begin);
