@@ -34,6 +34,7 @@ ARGS ?=
 DEMO_DOCS ?=
 TESTS ?= tests
 WORKERS ?= 2
+EXTRAS ?=
 INPUTS ?= 100000
 
 flag = $(if $(2),--$(1) "$(2)")
@@ -46,7 +47,7 @@ help: ## this list
 	@echo "  PYTHON=python3.12 chooses the interpreter (now $(INTERPRETER), environment $(VENV))."
 	@echo "  index and search take COLLECTION, COLLECTION_PATH, MODEL, INDEX, TOPICS, QUERY, OUTPUT,"
 	@echo "  HITS, DEVICE and ARGS (any further flags); demo takes DEMO_DOCS; test takes TESTS, WORKERS,"
-	@echo "  fuzz INPUTS."
+	@echo "  EXTRAS, fuzz INPUTS."
 
 $(READY): pyproject.toml constraints.txt
 	$(INTERPRETER) -m venv $(VENV)
@@ -83,6 +84,7 @@ $(LUCENE10)/.ready: | $(READY)
 	  echo "could not fetch Pyserini 2.4.0: the tests on Lucene 10.5 will be skipped" ;; esac
 
 test: jar $(LUCENE10)/.ready ## run the tests (offline, no GPU needed)
+	$(if $(EXTRAS),$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]')
 	OMP_WAIT_POLICY=PASSIVE HYPSERINI_LUCENE10_JAR_DIR=$(CURDIR)/$(LUCENE10) \
 	  $(RUN) -m pytest $(TESTS) --numprocesses $(WORKERS) \
 	  --dist loadfile --no-loadscope-reorder $(ARGS)

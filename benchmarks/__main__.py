@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ["encoding", "exhaustive", "indexing", "rerank", "steering", "training"]
+NAMES = ["encoding", "exhaustive", "gpu", "indexing", "rerank", "steering", "training"]
 ONLY_BY_NAME = ["effectiveness"]
 """Trains for hours: left out where all are run."""
 

@@ -123,32 +123,50 @@ def _encoded(folder: Path, model: DualEncoder, collection: Path) -> np.ndarray:
     return anchors * np.float32(anchors.shape[1] ** 0.5 / np.linalg.norm(anchors, axis=1).mean())
 
 
-def _fitted(
-    file: Path, query: torch.Tensor, anchors: np.ndarray, blocks: int, seed: int, steps: int = 200
+def _fitted(file: Path, query: torch.Tensor, anchors: np.ndarray, blocks: int, seed: int) -> QNet:
+    """The q-net of `fit`, kept in a file."""
+    if file.exists():
+        width = anchors.shape[1]
+        config = QNetConfig(vector_dimensions=(*[width] * (blocks + 1), 1))
+        return QNet.from_tensors(config, torch.load(file, weights_only=True))
+    fitted = fit(query, torch.from_numpy(anchors), blocks, seed)
+    torch.save(fitted.tensors(), file)
+    return fitted
+
+
+def fit(
+    query: torch.Tensor, documents: torch.Tensor, blocks: int, seed: int, steps: int = 200
 ) -> QNet:
     """A q-net fitted to the query's inner products, bent a little.
 
     The teacher adds to the inner product a random network of one hidden layer over the directions
     in which the anchors differ most, of a sixth of the inner products' spread: with that, fitted
     q-nets are about as linear as trained ones were measured to be (correlation .98).
+
+    Args:
+        query: `[dim]`.
+        documents: `[n, dim]`, on the device where it is fitted.
+        blocks: Hidden blocks.
+        seed: Of the first weights and of what bends it.
+        steps: Of the fitting.
     """
-    width = anchors.shape[1]
+    width = documents.shape[1]
     config = QNetConfig(vector_dimensions=(*[width] * (blocks + 1), 1))
-    if file.exists():
-        return QNet.from_tensors(config, torch.load(file, weights_only=True))
-    documents = torch.from_numpy(anchors)
     generator = torch.Generator().manual_seed(seed)
     target = _teacher(documents, query, generator)
     matrices = [
-        torch.randn(1, outputs, inputs, generator=generator).mul_((2 / inputs) ** 0.5)
+        torch.randn(1, outputs, inputs, generator=generator).mul_((2 / inputs) ** 0.5).to(documents)
         for inputs, outputs in config.matrix_shapes
     ]
     weights = [matrix.requires_grad_() for matrix in matrices]
-    vectors = [torch.zeros(1, size, requires_grad=True) for size in config.vector_sizes]
+    vectors = [
+        torch.zeros(1, size, device=documents.device, requires_grad=True)
+        for size in config.vector_sizes
+    ]
     optimizer = torch.optim.Adam([*weights, *vectors], lr=5e-4)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, steps)
     for _ in range(steps):
-        rows = torch.randint(len(documents), (512,), generator=generator)
+        rows = torch.randint(len(documents), (512,), generator=generator).to(documents.device)
         q_net = QNet(config, [weight.transpose(1, 2) for weight in weights], vectors)
         scores = q_net.forward(documents[rows], training=False)[0]
         loss = (scores - target[rows]).square().mean()
@@ -156,9 +174,7 @@ def _fitted(
         loss.backward()
         optimizer.step()
         schedule.step()
-    fitted = QNet(config, [weight.transpose(1, 2) for weight in weights], vectors).detach()
-    torch.save(fitted.tensors(), file)
-    return fitted
+    return QNet(config, [weight.transpose(1, 2) for weight in weights], vectors).detach()
 
 
 def _teacher(
@@ -169,8 +185,9 @@ def _teacher(
     _, _, directions = torch.pca_lowrank(centred[:: max(1, len(centred) // 4096)], SUBSPACE)
     seen = centred @ directions
     seen = seen / seen.std(0)
-    hidden = torch.relu(seen @ torch.randn(SUBSPACE, 32, generator=generator) / SUBSPACE**0.5)
-    bent = hidden @ torch.randn(32, generator=generator)
+    first = torch.randn(SUBSPACE, 32, generator=generator).to(documents)
+    hidden = torch.relu(seen @ first / SUBSPACE**0.5)
+    bent = hidden @ torch.randn(32, generator=generator).to(documents)
     return _standard(straight) + _standard(bent) / 6
 
 

@@ -219,9 +219,10 @@ class QueryEncoder(_TextEncoder):
     def _encode_batch(self, texts: Sequence[str]) -> QNet:
         rows = self._tokenize(texts)
         parts: list[QNet] = []
+        size = () if self.blocks is None else (self.blocks,)
         self._fitting.run(
             lambda start, end: parts.append(
-                self.model.encode_queries(*self._pad(rows[start:end]), self.blocks)
+                self.model.encode_queries(*self._pad(rows[start:end]), *size)
             ),
             len(rows),
         )

@@ -141,8 +141,8 @@ class DualEncoder(PreTrainedModel):
         query_attention_mask: Tensor,
         passage_input_ids: Tensor | None = None,
         passage_attention_mask: Tensor | None = None,
-        passage_vectors: Tensor | None = None,
         labels: Tensor | None = None,
+        passage_vectors: Tensor | None = None,
     ) -> DualEncoderOutput:
         """Score q queries against their documents, and compute the configured losses.
 
@@ -151,9 +151,9 @@ class DualEncoder(PreTrainedModel):
             query_attention_mask: [q, length], 0 at the pads.
             passage_input_ids: [q * items, length], query 0's documents first, positives first.
             passage_attention_mask: [q * items, length].
-            passage_vectors: [q * items, dim], in place of the two before: documents' vectors
-                that are there already.
             labels: the teacher's scores [q, items], for the losses that need them.
+            passage_vectors: [q * items, dim], documents' vectors that are there already, in place
+                of `passage_input_ids` and `passage_attention_mask`.
 
         Returns:
             The loss (None without configured losses) and the similarity [q, items].

@@ -32,6 +32,10 @@ ACTIVATION_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+ROWS = 1 << 16
+"""Vectors of a narrow format that are widened at once."""
+
+
 class QNet:
     """The weights of a batch of q-nets, one a query, and how they score.
 
@@ -264,8 +268,13 @@ class QNet:
         else:
             out.copy_(self.forward(block, training=False))
         if self.query_vectors is not None:
+            # Of a narrow format, products would come out equal by the dozen; see scoring._output.
             exact = torch.promote_types(self.dtype, torch.float32)
-            out.add_(_products(self.query_vectors.to(exact), block.to(exact)).to(out.device))
+            own = self.query_vectors.to(exact)
+            rows = max(1, len(block)) if exact is self.dtype else ROWS
+            for start in range(0, len(block), rows):
+                products = _products(own, block[start : start + rows].to(exact))
+                out[:, start : start + rows] += products.to(out.device)
         return out
 
     @torch.no_grad()

@@ -48,7 +48,7 @@ def load_encoder(
         IndexingError: The model, or a setting, is another than the documents'.
         ModelError: The model cannot be loaded.
     """
-    name = model or _model_of(index, metadata)
+    name = model or model_of(index, metadata)
     try:
         if metadata is not None:
             _check_settings(settings, metadata, index)
@@ -158,8 +158,12 @@ def _compare_prefixes(prefix: str | None, metadata: IndexMetadata, index: Index)
         )
 
 
-def _model_of(index: Index, metadata: IndexMetadata | None) -> str:
-    """The model that an index names, where it lies now: moved together, they are found."""
+def model_of(index: Index, metadata: IndexMetadata | None) -> str:
+    """The model that an index names, where it lies now: moved together, they are found.
+
+    Raises:
+        MissingModelError: The index names none.
+    """
     if metadata is None:
         raise MissingModelError(
             f"the index {index.path} does not say which model it was encoded with: "

@@ -24,6 +24,7 @@ from hypserini.modeling.nested import check_size
 from hypserini.search.batches import Batch, search_in_batches
 from hypserini.search.calibration import Calibration, calibrated
 from hypserini.search.cascade import Cascade
+from hypserini.search.explain import ScoreExplanation, explain_score
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.index_encoder import check_model, load_encoder, made_with
 from hypserini.search.modes.first_stage import AnyHit, GivenRankings, docids_of
@@ -65,7 +66,8 @@ class LuceneHypencoderSearcher:
         residence: Whether the dense field is kept on the device, and how; by default on a GPU, if
             it fits. It is read at the first search.
         q_net_size: Hidden blocks of the q-nets, of a model of nested sizes; by default all.
-        cascade: Search with smaller q-nets than those that rank in the end.
+        cascade: Search with smaller q-nets than those that rank in the end; a call that names a
+            mode of its own does without.
 
     Raises:
         ValueError: There is no such mode, a number is less than 1, or settings were given with a
@@ -206,7 +208,8 @@ class LuceneHypencoderSearcher:
 
         def search(batch: Batch) -> list[Hits]:
             encoded, encode_ms = self._encoded(*batch)
-            how = (mode or self.mode, options, wanted, self.cascade)
+            cascade = None if mode else self.cascade  # a mode that is named is searched whole
+            how = (mode or self.mode, options, wanted, cascade)
             rankings = self.rank_batch(encoded, k, *how)
             for hits in rankings:
                 hits.cost.encode_ms = encode_ms / len(encoded)
@@ -298,6 +301,15 @@ class LuceneHypencoderSearcher:
         """The text of a stored document as it was encoded; None when there is none."""
         document = self.doc(docid)
         return document.contents() if document else None
+
+    def explain(self, query: str | QNet, docid: str) -> ScoreExplanation:
+        """What the score of a document is made of: its linear share, and words.
+
+        Raises:
+            IndexingError: The index has no vector of the document.
+        """
+        contents = self.contents(docid)
+        return explain_score(self.index, self.encoder, query, docid, contents)
 
     def close(self) -> None:
         """Close the index, and give back what the device holds of it."""

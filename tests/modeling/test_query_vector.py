@@ -47,6 +47,9 @@ def test_the_inner_product_is_added_to_the_networks_score(config):
     assert torch.allclose(q_net.score(x).double(), wanted, atol=1e-5)
     single = q_net.to(dtype=torch.float32)
     assert torch.allclose(single.score(x).double(), wanted, atol=1e-4)
+    half = q_net.to(dtype=torch.bfloat16)
+    assert torch.allclose(half.score(x).double(), wanted, atol=0.5)
+    assert q_net.score(x[:0]).shape == (3, 0)
     assert torch.allclose(q_net[[2, 0]](x), wanted[[2, 0]])
     assert torch.allclose(QNet.cat([*q_net])(x), wanted)
 

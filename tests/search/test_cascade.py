@@ -59,6 +59,12 @@ def test_a_search_takes_a_size_or_two(index: Path, nested_model: Path, topics) -
         assert set(little[query][0]) == set(small[query][0])
         assert all_of_it[query][1].evaluations == 800
     assert any(whole[query][0] != small[query][0] for query in queries)
+    with LuceneHypencoderSearcher(
+        index, str(nested_model), device="cpu", cascade=Cascade(1, 10)
+    ) as searcher:  # what `--check` compares with
+        for query in queries:
+            exact = searcher.search(query, 10, mode="exhaustive")
+            assert [hit.docid for hit in exact] == whole[query][0]
 
 
 def test_the_command_has_both(index: Path, nested_model: Path, topics_file: Path, tmp_path) -> None:

@@ -16,6 +16,8 @@ from transformers import BertConfig
 from hypserini.encode import DocumentEncoder
 from hypserini.errors import HypseriniError, ModelError
 from hypserini.index.build import build_index
+from hypserini.index.from_vectors import index_vectors
+from hypserini.index.options import IndexOptions
 from hypserini.modeling import BiEncoder, load_model
 from hypserini.modeling.bi_encoder import BiEncoderConfig
 from hypserini.modeling.dual_encoder import PassageEncoder
@@ -55,6 +57,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "files").mkdir()
     np.save(folder / "files" / "a.npy", vectors)
     (folder / "files" / "docids.txt").write_text("".join(f"{d['id']}\n" for d in documents))
+    for number, rows in enumerate((slice(0, 50), slice(50, COUNT))):  # of no recorded model
+        half = folder / f"half{number}"
+        half.mkdir()
+        np.save(half / "a.npy", vectors[rows])
+        (half / "docids.txt").write_text("".join(f"{d['id']}\n" for d in documents[rows]))
+        index_vectors([half], folder / f"shard{number}", IndexOptions(vectors="flat"))
     write_jsonl(
         folder / "train.jsonl",
         [
@@ -184,6 +192,16 @@ def test_files_judgements_and_a_run_do_as_well(config: Config, place: Path) -> N
     assert _rankings(place / "index", head, QUERIES[:1])
 
 
+def test_several_indexes_hold_the_vectors_between_them(config: Config, place: Path) -> None:
+    indexes = [str(place / f"shard{n}") for n in range(2)]
+    vectors = {"index": indexes, "model": str(place / "encoder")}
+    examples = {"query": {"content": "a"}, "items": [{"id": f"doc{n:04}"} for n in (49, 50, 99)]}
+    write_jsonl(place / "both.jsonl", [examples])
+    data = {"training_data_jsonl": str(place / "both.jsonl")}
+    given = config(data, passage_vectors=vectors, loss_type=["cross_entropy"])
+    assert _rankings(place / "shard1", train(parse_config(given), progress=False), QUERIES[:1])
+
+
 def test_a_query_encoder_of_another_width_and_frozen(
     config: Config, place: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +244,7 @@ Q_NET = {"vector_dimensions": [16, 16, 1], "add_query_vector": True}
         ({"training_beir": "x"}, {}, "training_beir gives texts, but .* passage_vectors"),
         (None, {"query_encoder_kwargs": {"converter_kwargs": Q_NET}}, "q-net .* 16 .* have 32"),
         (None, {"passage_vectors": {"files": "files"}}, "files does not say which model"),
+        (None, {"passage_vectors": {"index": "shard0"}}, "shard0 does not say which model"),
         (None, {"passage_vectors": {}}, "either an index or files"),
         (None, {"passage_vectors": {"index": "index", "model": "x"}}, "leave model out"),
         (None, {"passage_vectors": {"files": "files", "model": "narrow"}}, "16 dim.* have 32"),

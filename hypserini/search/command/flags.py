@@ -155,6 +155,12 @@ def add_mode_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("how well and how dear")
     group.add_argument(
+        "--explain",
+        action="store_true",
+        help="say what the scores of a query's hits are made of: the linear share, and the words of"
+        " document and query that raise or lower them",
+    )
+    group.add_argument(
         "--explain-cost", action="store_true", help="print what a topic cost: mean, median, most"
     )
     group.add_argument(

@@ -53,7 +53,9 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
         ),
         around=around,
         output=Output(Path(args.output) if args.output else None, args.output_format, args.tag),
-        telling=Telling(args.explain_cost, args.check, args.target_overlap, args.quiet),
+        telling=Telling(
+            args.explain_cost, args.check, args.target_overlap, args.quiet, args.explain
+        ),
     )
 
 
@@ -97,6 +99,7 @@ def _owners(args: argparse.Namespace, mode: str) -> list[cli.Row]:
     bm25 = args.first_stage or args.hybrid or args.interactive
     return [
         (bool(args.topics), "--topics", "output output_format tag remove_query threads check"),
+        (args.query is not None, "--query", "explain"),
         (bool(args.topics), "--topics", "target_overlap explain_cost encoded_queries batch_size"),
         (not args.interactive, "--topics or --query", "hybrid max_passage"),
         (bool(args.cluster), "--cluster", "cluster_cpus cluster_gpus allow_partial"),

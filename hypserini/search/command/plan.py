@@ -109,12 +109,14 @@ class Telling:
         check: Topics that are searched exhaustively as well.
         target_overlap: The overlap that tangent search is calibrated to first.
         quiet: No progress bar.
+        scores: Say what the scores of a query's hits are made of.
     """
 
     cost: bool = False
     check: int | None = None
     target_overlap: float | None = None
     quiet: bool = False
+    scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from hypserini.search.command.default_run import default_run
 from hypserini.search.command.explanation import Explanation
 from hypserini.search.command.plan import SearchPlan
 from hypserini.search.command.prompt import answer, read_query
+from hypserini.search.command.scores import scores_told
 from hypserini.search.command.stages import Stages
 from hypserini.search.filters import Filter, make_filter
 from hypserini.search.index_encoder import check_q_nets
@@ -198,6 +199,8 @@ def ask(plan: SearchPlan, query: str) -> Iterator[str]:
             document = searcher.doc(stored_docid(hit))
             text = " ".join(document.shown().split()) if document else ""
             yield f"{rank:3} {hit.score:10.4f}  {hit.docid}\n      {text[:SNIPPET]}"
+            if plan.telling.scores:
+                yield from scores_told(searcher.explain(query, stored_docid(hit)))
 
 
 def converse(plan: SearchPlan) -> Iterator[str]:

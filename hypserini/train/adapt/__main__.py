@@ -50,7 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--blocks", type=cli.positive_int, default=2, help="of the q-net (default: 2)"
     )
-    parser.add_argument("--tune", action="store_true", help="tune the query encoder as well")
+    parser.add_argument(
+        "--freeze", action="store_true", help="train the head alone, and not the query encoder"
+    )
     parser.add_argument(
         "--epochs", type=cli.number(0.01), default=3.0, help="over the queries (default: 3)"
     )
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
         teacher=tuple(args.teacher) if args.teacher else default.teacher,
         weights=tuple(args.weights) if args.weights else None,
         blocks=args.blocks,
-        tune=args.tune,
+        tune=not args.freeze,
         epochs=args.epochs,
         learning_rate=args.learning_rate,
         seed=args.seed,

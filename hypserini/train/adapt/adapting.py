@@ -67,7 +67,7 @@ class AdaptOptions:
     teacher: tuple[str, ...] = ("bm25", "encoder")
     weights: tuple[float, ...] | None = None
     blocks: int = 2
-    tune: bool = False
+    tune: bool = True
     epochs: float = 3.0
     batch_size: int = 32
     learning_rate: float = 2e-4
@@ -129,7 +129,9 @@ def adapt(
     config = _config(index, model if searcher.metadata is None else None, folder, work, options)
     arguments = config["trainer_config"]["hf_trainer_config"]
     arguments["use_cpu"] = device == "cpu"
-    train(parse_config(config, str(work / "config")), progress=progress)
+    with atomic_output(work / "config.yaml") as file:  # for `hypserini.train --resume`
+        file.write(json.dumps(config, indent=1) + "\n")
+    train(parse_config(config, str(work / "config.yaml")), progress=progress)
     found = _compare(index, model, str(folder), examples[:held_out], device)
     with open(folder / "README.md", "a", encoding="utf-8") as card:
         card.write(_section(found, options, teacher, name, len(queries), held_out))
@@ -193,12 +195,12 @@ def _write(
     options: AdaptOptions,
 ) -> None:
     """Write what is trained and validated on."""
-    work.mkdir(parents=True, exist_ok=True)
     train_on = [e for e in examples[held_out:] if len(e["items"]) > options.negatives]
     if not train_on:
         raise TrainingError(
             f"no query has more than {options.negatives} candidates: give fewer --negatives."
         )
+    work.mkdir(parents=True, exist_ok=True)
     files: dict[str, Callable[[], Any]] = {
         "train.jsonl": lambda: map(format_example, train_on),
         "topics.tsv": lambda: (f"{n}\t{query.text}\n" for n, query in enumerate(validation)),

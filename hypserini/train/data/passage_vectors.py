@@ -200,9 +200,13 @@ class PassageVectors:
                 raise TrainingError(f"{place} holds no vectors.")
             return first.vectors.shape[1], source.manifest
         from hypserini.index.metadata import IndexMetadata
+        from hypserini.search.index_encoder import model_of
 
         with _open(place) as index:
-            return index.dimension, IndexMetadata.from_user_data(index.metadata, place)
+            metadata = IndexMetadata.from_user_data(index.metadata, place)
+            if metadata is not None:
+                metadata.model = model_of(index, metadata)
+            return index.dimension, metadata
 
 
 def _settings_of(facts: Any) -> EncodingSettings:

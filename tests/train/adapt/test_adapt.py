@@ -77,7 +77,7 @@ def test_what_cannot_be_done_is_said(
 ) -> None:
     assert _run(index, tmp_path / "head", *flags) == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "head" / "config.json").exists()
+    assert not (tmp_path / "head").exists()
 
 
 def test_agreement_is_rank_correlation_and_overlap() -> None:

@@ -1,0 +1,1 @@
+"""Two runs side by side, topic by topic, as one page."""

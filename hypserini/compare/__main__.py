@@ -1,0 +1,88 @@
+"""`python -m hypserini.compare`: two runs side by side, topic by topic, as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from hypserini import cli, defaults
+from hypserini.formats.output import atomic_output, check_writable
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The flags."""
+    parser = cli.Parser(
+        prog="python -m hypserini.compare",
+        description="Write a page that shows two runs side by side: the topics that differ most, "
+        "measures with significance, both rankings with judgements and texts.",
+    )
+    parser.add_argument(
+        "--runs", required=True, nargs=2, metavar=("A", "B"), help="run files; B against A"
+    )
+    parser.add_argument("--qrels", required=True, help="judgements: a file or a name")
+    parser.add_argument("--output", required=True, metavar="FILE", help="the page, report.html")
+    parser.add_argument(
+        "--index", nargs="+", metavar="FOLDER", help="the index that holds the documents' texts"
+    )
+    parser.add_argument("--topics", help="the queries' texts: a file or a name")
+    parser.add_argument(
+        "--measures", nargs="+", metavar="M", default=[], help="the first orders the topics"
+    )
+    parser.add_argument(
+        "--depth", type=cli.positive_int, default=10, help="hits shown of a topic (default: 10)"
+    )
+    parser.add_argument(
+        "--picture", metavar="FILE", help="also the differences, .svg, .png or .pdf"
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page."""
+    from hypserini.compare.page import render
+    from hypserini.compare.pairs import pair_up
+    from hypserini.evaluate.measures import parse_measure
+    from hypserini.evaluate.report import make_report
+    from hypserini.formats.qrels import load_qrels
+    from hypserini.formats.runs import read_run
+    from hypserini.formats.topics import load_topics
+
+    check_writable(args.output)
+    if args.picture:
+        from hypserini.compare.picture import check_picture, draw
+
+        check_picture(args.picture)
+        check_writable(args.picture)
+    measures = [parse_measure(measure) for measure in args.measures]
+    queries = dict(load_topics(args.topics).items) if args.topics else {}
+    report = make_report(load_qrels(args.qrels), args.runs, measures)
+    with ExitStack() as opened:
+        texts = None
+        if args.index:
+            from hypserini.index.reader import Index
+            from hypserini.index.stored_text import StoredTexts
+
+            index = Index([defaults.index_path(folder) for folder in args.index])
+            texts = StoredTexts(opened.enter_context(index)).texts
+        runs = [read_run(path) for path in args.runs]
+        pair = pair_up(report, runs, depth=args.depth, queries=queries, texts=texts)
+    with atomic_output(args.output) as file:
+        file.write(render(pair))
+    if args.picture:
+        draw(pair, Path(args.picture))
+    measure, first, second, comparison = pair.measures[0]
+    print(
+        f"{args.output}: {measure} {first:.4f} and {second:.4f}, difference"
+        f" {comparison.difference:+.4f} (p = {comparison.p:.3g}), {len(pair.topics):,} topics"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return cli.main(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
