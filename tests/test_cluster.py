@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from conftest import make_documents, write_jsonl
 
 from hypserini import LuceneHypencoderSearcher, ShardedHypencoderSearcher
 from hypserini.cluster.connection import ClusterOptions, Share, connected, import_ray, share_of
 from hypserini.cluster.crew import Crew, Gone, refuse_gone
+from hypserini.cluster.signals import fault_handlers_kept
 from hypserini.cluster.tasks import run_tasks
 from hypserini.errors import ClusterError, IndexingError
 from hypserini.formats.runs import read_run
 from hypserini.index.__main__ import main as build
+from hypserini.index.reader import Index
+from hypserini.index.shards import read_shards
 from hypserini.search.__main__ import main as search
 from hypserini.search.modes.graph import GraphOptions
 from hypserini.search.modes.tangent import TangentOptions
@@ -64,9 +73,14 @@ def ray(nodes: Any) -> Iterator[Any]:
 def shards(tmp_path_factory: pytest.TempPathFactory, collection: Path, tiny_model: Path) -> Path:
     """The made collection in two shards."""
     index = tmp_path_factory.mktemp("cluster") / "shards"
-    base = ["--collection", str(collection), "--model", str(tiny_model), "--quiet"]
-    assert build([*base, "--index", str(index), "--shards", "2"]) == 0
+    assert build(building(index, collection, tiny_model)) == 0
     return index
+
+
+def building(index: Path, collection: Path, model: Path) -> list[str]:
+    """Flags of a build of two shards in which each is committed once before its end."""
+    base = ["--collection", str(collection), "--model", str(model), "--index", str(index)]
+    return [*base, *"--shards 2 --batch-size 4 --commit-every 0 --device cpu --quiet".split()]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +101,22 @@ def there(ray: Any, shards: Path) -> Iterator[ShardedHypencoderSearcher]:
 def ranked(found: dict[str, Any]) -> dict[str, list[tuple[str, float]]]:
     """The docids and scores of each query."""
     return {qid: [(hit.docid, hit.score) for hit in hits] for qid, hits in found.items()}
+
+
+def test_what_java_handles_is_left_to_it():
+    """Ray puts its own handlers of faults in place of Java's, which would end at its next one."""
+    libc = ctypes.CDLL(None)
+
+    def handler() -> bytes:
+        action = ctypes.create_string_buffer(512)
+        assert libc.sigaction(signal.SIGFPE, None, action) == 0
+        return action.raw[: ctypes.sizeof(ctypes.c_void_p)]  # the function, on every system
+
+    before = handler()
+    with fault_handlers_kept():
+        libc.signal(signal.SIGFPE, ctypes.c_void_p(1))  # ignore it
+        assert handler() != before
+    assert handler() == before
 
 
 def test_a_task_whose_process_is_killed_is_begun_again(ray: Any, tmp_path: Path):
@@ -216,6 +246,65 @@ def test_a_shard_that_cannot_be_read_is_told_as_without_a_cluster(
 ):
     with pytest.raises(IndexingError, match="is not a query in Lucene's syntax"):
         there.search(topics["1"], filter="contents:(")
+
+
+def test_shards_built_on_a_cluster_are_those_built_without(
+    ray: Any, shards: Path, collection: Path, tiny_model: Path, tmp_path: Path
+):
+    """Also if the process of a shard is killed, whose successor goes on with it."""
+    index = tmp_path / "there"
+    killed: list[int] = []
+    with killing(index, killed):
+        flags = ["--cluster", "auto", "--cluster-cpus", "1"]
+        assert build([*building(index, collection, tiny_model), *flags]) == 0
+    assert killed
+    assert read_shards(index) == read_shards(shards)
+    for name in ("shard-000", "shard-001"):
+        with Index(index / name) as found, Index(shards / name) as expected:
+            docids = sorted(expected.docids())
+            assert sorted(found.docids()) == docids
+            # By rounding alone: a task encodes with other numbers of threads.
+            vectors = found.vectors(docids), expected.vectors(docids)
+            np.testing.assert_allclose(*vectors, rtol=0, atol=1e-5)
+            for field in ("raw", "contents"):
+                assert found.stored_fields(docids, field) == expected.stored_fields(docids, field)
+            assert found.similarity == expected.similarity
+
+
+@contextmanager
+def killing(index: Path, killed: list[int]) -> Iterator[None]:
+    """Kill one of the processes that build an index, once a shard was begun."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            workers = work.workers_at("build_one") if list(index.glob("*.building")) else []
+            if workers:
+                killed.append(workers[0])
+                os.kill(workers[0], signal.SIGKILL)
+                return
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_what_a_build_refuses_is_said_and_can_be_mended(
+    ray: Any, tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    documents = make_documents(20)
+    path = write_jsonl(tmp_path / "corpus.jsonl", [*documents, documents[3]])
+    flags = ["--cluster", "auto", "--cluster-cpus", "1"]
+    assert build([*building(tmp_path / "index", path, tiny_model), *flags]) == 2
+    assert "the docid doc0003 occurs more than once in the collection" in capfd.readouterr().err
+    write_jsonl(path, documents)
+    assert build([*building(tmp_path / "index", path, tiny_model), *flags, "--resume"]) == 0
+    with Index(tmp_path / "index") as index:
+        assert index.num_docs == 20
 
 
 def test_a_shard_that_is_away_refuses_the_query_or_is_named(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from hypserini.cluster.signals import fault_handlers_kept
 from hypserini.errors import ClusterError
 
 AUTO = "auto"
@@ -73,11 +74,13 @@ def connected(address: str = AUTO) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    _connect(ray, address)
+    with fault_handlers_kept():
+        _connect(ray, address)
     try:
         yield ray
     finally:
-        ray.shutdown()
+        with fault_handlers_kept():
+            ray.shutdown()
 
 
 def _connect(ray: Any, address: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted build")
     parser.add_argument("--overwrite", action="store_true", help="replace an index that is there")
+    cli.add_cluster_arguments(parser)
     cli.add_encoding_arguments(parser)
     cli.add_device_arguments(parser)
     return parser
@@ -147,6 +149,10 @@ def run(args: argparse.Namespace) -> None:
     }
     started = time.perf_counter()
     if args.shards:
+        if cluster := cli.cluster_options(args):
+            from hypserini.index.on_cluster import build_on_cluster
+
+            how["elsewhere"] = partial(build_on_cluster, cluster=cluster, progress=not args.quiet)
         built = build_shards(collection, index, model, _options(args), args.shards, **how)
     else:
         how["overwrite"] = args.overwrite
@@ -187,6 +193,9 @@ def _owners(args: argparse.Namespace) -> list[cli.Row]:
         (not args.merge, "an index that is changed, which --merge does not", "add delete"),
         (not (args.add or args.delete), "an index that is made", "overwrite optimize"),
         (bool(args.add) or there, "encoding, which --delete does not", "batch_size resume"),
+        (bool(args.shards), "--shards", "cluster"),
+        (bool(args.cluster), "--cluster", "cluster_cpus cluster_gpus"),
+        (not args.cluster, "one machine; on --cluster a shard has --cluster-cpus", "threads"),
         (not args.shards, "one index, which --shards is not", "overwrite vectors_from"),
         (
             not args.vectors_from,

@@ -83,7 +83,7 @@ def build_index(
             if isinstance(collection, Collection)
             else Collection(collection, fields=options.fields)
         )
-        encoder = _document_encoder(model, settings, options, device, dtype)
+        encoder = document_encoder(model, settings, options, device, dtype)
         place.clear()
         with options.writer(place.building, encoder.model.dim, append=resume) as writer:
             fresh = _fresh_metadata(encoder, options, collection_name or source.path, place.target)
@@ -103,13 +103,14 @@ def build_index(
     return metadata
 
 
-def _document_encoder(
+def document_encoder(
     model: str | os.PathLike[str] | DualEncoder,
     settings: EncodingSettings | None,
     options: IndexOptions,
     device: str,
     dtype: str,
 ) -> DocumentEncoder:
+    """The encoder of a build, of a model that is loaded or to be loaded."""
     from hypserini.encode import DocumentEncoder
     from hypserini.modeling import load_model
 

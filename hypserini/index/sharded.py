@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,72 @@ class ShardOfCollection(Collection):
         )
 
 
+@dataclass(frozen=True)
+class ShardBuild:
+    """How the shards of an index are built; can be sent to another process.
+
+    Attributes:
+        source: The path or name of the collection.
+        target: The folder of the shards.
+        model: The model's name or folder.
+        options: How each is built.
+        shards: How many there are.
+        settings: How texts are encoded, beyond what the model's folder says.
+        device: As `build_index` takes it, like the next.
+        dtype: The number format of the encoder.
+        name: What to record as the collection's name.
+    """
+
+    source: str
+    target: Path
+    model: str
+    options: IndexOptions
+    shards: int
+    settings: EncodingSettings | None
+    device: str
+    dtype: str
+    name: str
+
+    def folder(self, number: int) -> Path:
+        """The folder of a shard."""
+        return self.target / shard_name(number)
+
+    def collection(self, number: int) -> ShardOfCollection:
+        """The documents of a shard."""
+        return ShardOfCollection(self.source, self.options.fields, number, self.shards)
+
+    def complete(self, number: int) -> IndexMetadata | None:
+        """The metadata of a shard that is complete."""
+        return _complete(self.folder(number))
+
+    def build(
+        self, number: int, model: str | DualEncoder, *, progress: bool = False
+    ) -> IndexMetadata:
+        """Build a shard, go on with one that was begun, or leave one that is complete."""
+        folder = self.folder(number)
+        return self.complete(number) or build_index(
+            self.collection(number),
+            folder,
+            model,
+            self.options,
+            settings=self.settings if isinstance(model, str) else None,
+            device=self.device,
+            dtype=self.dtype,
+            resume=folder.with_name(folder.name + ".building").exists(),
+            progress=progress,
+            collection_name=self.name,
+        )
+
+
+def shard_name(number: int) -> str:
+    """The name of a shard's folder."""
+    return f"shard-{number:03}"
+
+
+Way = Callable[[ShardBuild], list[IndexMetadata]]
+"""How all shards of a build are built."""
+
+
 def build_shards(
     collection: str | Path,
     index: str | Path,
@@ -78,6 +144,7 @@ def build_shards(
     resume: bool = False,
     progress: bool = True,
     collection_name: str | None = None,
+    elsewhere: Way | None = None,
 ) -> list[IndexMetadata]:
     """Encode a collection into a folder of shards, one after the other.
 
@@ -86,6 +153,7 @@ def build_shards(
     Args:
         shards: How many.
         resume: Go on where an interrupted build was committed last; complete shards stay.
+        elsewhere: What builds them instead (`on_cluster.py`); it takes no loaded model.
 
     The other arguments are those of `build_index`.
 
@@ -102,27 +170,16 @@ def build_shards(
     place = Workplace(target)
     _claim(place, {"shards": shards, "collection": name}, resume)
     try:
-        if isinstance(model, str | os.PathLike):
-            from hypserini.modeling import load_model
-
-            model = load_model(model, device=device, dtype=dtype, settings=settings)
-        built: list[IndexMetadata] = []
-        for number in range(shards):
-            folder = target / f"shard-{number:03}"
-            done = _complete(folder) if resume else None
-            if done is None:
-                done = build_index(
-                    ShardOfCollection(collection, options.fields, number, shards),
-                    folder,
-                    model,
-                    replace(options, similarity=built[0].similarity or None) if built else options,
-                    resume=resume and folder.with_name(folder.name + ".building").exists(),
-                    progress=progress,
-                    collection_name=name,
-                )
-            built.append(done)
+        named = _absolute(os.fspath(model)) if isinstance(model, str | os.PathLike) else ""
+        source = _absolute(str(collection))
+        how = (settings, device, dtype, name)
+        build = ShardBuild(source, target, named, options, shards, *how)
+        if elsewhere is not None:
+            built = elsewhere(build)
+        else:
+            built = _one_after_another(build, model, progress)
         Shards(
-            [f"shard-{number:03}" for number in range(shards)],
+            [shard_name(number) for number in range(shards)],
             [one.consumed for one in built],
             built[0].model,
             built[0].fingerprint,
@@ -131,6 +188,26 @@ def build_shards(
     finally:
         place.release()
     return built
+
+
+def _one_after_another(
+    build: ShardBuild, model: str | os.PathLike[str] | DualEncoder, progress: bool
+) -> list[IndexMetadata]:
+    if isinstance(model, str | os.PathLike):
+        from hypserini.modeling import load_model
+
+        model = load_model(model, device=build.device, dtype=build.dtype, settings=build.settings)
+    built: list[IndexMetadata] = []
+    for number in range(build.shards):
+        built.append(build.build(number, model, progress=progress))
+        options = replace(build.options, similarity=built[0].similarity or None)
+        build = replace(build, options=options)
+    return built
+
+
+def _absolute(path: str) -> str:
+    """A path that means the same in every process; a name as it is."""
+    return os.path.abspath(path) if os.path.exists(path) else path
 
 
 def _claim(place: Workplace, notes: dict[str, Any], resume: bool) -> None:

@@ -33,6 +33,9 @@ class DuplicateDocid(IndexingError):
         )
         self.docid = docid
 
+    def __reduce__(self) -> tuple[type[DuplicateDocid], tuple[str]]:
+        return type(self), (self.docid,)  # so that it comes whole out of another process
+
 
 class IndexWriter:
     """Writes a Lucene index with Anserini's fields: id, contents, raw and vector.
