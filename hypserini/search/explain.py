@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -202,7 +203,12 @@ def _inputs(row: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def _embedding(table: nn.Module) -> Iterator[Callable[[Tensor, Callable[[], Tensor]], Tensor]]:
     """Has a table of embeddings give other ones than those of its tokens, `[n, tokens, width]`."""
     given: list[Tensor] = []
-    hook = table.register_forward_hook(lambda *_: given[-1] if given else None)
+    own = threading.get_ident()  # others may encode meanwhile
+
+    def replace(*_: object) -> Tensor | None:
+        return given[-1] if given and threading.get_ident() == own else None
+
+    hook = table.register_forward_hook(replace)
 
     def embed(embeddings: Tensor, work: Callable[[], Tensor]) -> Tensor:
         given.append(embeddings)

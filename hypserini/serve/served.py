@@ -35,7 +35,6 @@ class ServedIndex:
     ) -> None:
         self.name = name
         self.searcher = searcher
-        self._threads = threads
         self._bm25 = Bm25(searcher.index.folders)
         size = searcher.batch_size
         self.queue = Batcher(self._search, limit=limit, batch_size=size, threads=threads)
@@ -93,9 +92,6 @@ class ServedIndex:
         ]
 
     def _explain(self, query: str, docid: str) -> dict[str, Any]:
-        # It has the encoder read other embeddings for a while, which no other thread may meet.
-        if self._threads > 1:
-            raise BadRequest("this server explains no scores: it would with --threads 1")
         if not self.searcher.index.holds([docid])[0]:
             raise NotFound(f"Document not found: {docid}")
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,3 +100,21 @@ def test_the_command_explains_each_hit(explained: Path, capsys) -> None:
     assert said.count("document: ") == said.count("query: ") == 2
     assert search(["--index", str(explained), "--topics", "dl19", "--explain"]) == 2
     assert "--explain belongs to --query" in capsys.readouterr().err
+
+
+def test_others_may_search_meanwhile(searcher) -> None:
+    wanted = [(hit.docid, hit.score) for hit in searcher.search("graph walk", 5)]
+    ended = threading.Event()
+    found: list[list[tuple[str, float]]] = []
+
+    def search_again() -> None:
+        while not ended.is_set():
+            found.append([(hit.docid, hit.score) for hit in searcher.search("graph walk", 5)])
+
+    other = threading.Thread(target=search_again)
+    other.start()
+    explained = [searcher.explain("graph walk", wanted[0][0]) for _ in range(3)]
+    ended.set()
+    other.join()
+    assert all(one == wanted for one in found)
+    assert all(total(one.document_words) == pytest.approx(one.score, rel=0.01) for one in explained)
