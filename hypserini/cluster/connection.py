@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,22 @@ def connected(address: str = AUTO) -> Iterator[Any]:
             ray.shutdown()
 
 
+def _check_reachable(address: str) -> None:
+    """Refuse a head that nobody listens at, for which Ray would look for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"there is no Ray cluster at {address} ({error}): start its head with `ray start"
+            " --head`, or give --cluster auto."
+        ) from error
+
+
 def _connect(ray: Any, address: str) -> None:
+    _check_reachable(address)
     how = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         ray.init(address=address, **how)
