@@ -223,7 +223,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=list(DEPTHS))
     parser.add_argument("--random-blocks", type=int, default=2, help="of random q-nets; 0: none")
     parser.add_argument("--cache", type=Path, default=Path(".cache/bench-search"))
-    parser.add_argument("--picture", type=Path, default=Path("benchmarks/search.svg"))
+    parser.add_argument("--picture", type=Path, default=Path(".cache/bench-search/search.svg"))
     args = parser.parse_args(argv)
     data = load_data(args.cache, max(args.documents) if all(args.documents) else None)
     sizes = sorted({min(n or len(data.docids), len(data.docids)) for n in args.documents})
