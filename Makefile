@@ -90,7 +90,7 @@ test: jar $(LUCENE10)/.ready ## run the tests (offline, no GPU needed)
 	  --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-crash: jar ## kill builds, searches and encodings 200 times (half an hour), check what is left
-	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest tests/test_crash.py -m slow -s $(ARGS)
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest $(TESTS) -m slow -s $(ARGS)
 
 fuzz: $(READY) ## give every reader strange files (INPUTS=100000), name what none should raise
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m tests.fuzz $(call flag,inputs,$(INPUTS)) $(ARGS)

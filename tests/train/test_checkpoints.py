@@ -59,7 +59,13 @@ def _assert_equal(one: Path, other: Path) -> None:
 
 
 # 8 batches, of 4 steps, are an epoch: batch 11 is the 6th step, batch 18 the 9th and in epoch 3.
-@pytest.mark.parametrize("batch", [11, 18], ids=["within-an-epoch", "at-an-epochs-end"])
+@pytest.mark.parametrize(
+    "batch",
+    [
+        pytest.param(11, id="within-an-epoch"),
+        pytest.param(18, id="at-an-epochs-end", marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_goes_on_to_the_same_weights(
     batch: int, settings: Settings, command: Command, tmp_path: Path
 ) -> None:
