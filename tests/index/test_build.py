@@ -218,6 +218,7 @@ def slow_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_jsonl(path, make_documents(8_000))
 
 
+@pytest.mark.slow  # test_crash.py kills at every point; here the collection is larger
 def test_a_killed_build_is_resumed_without_losing_or_doubling_a_document(
     tmp_path: Path, tiny_model: Path, slow_collection: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
