@@ -61,7 +61,7 @@ class Made:
         few = torch.randn(ANCHORS, min(RANK, dim), generator=generator, device=device)
         basis = torch.randn(min(RANK, dim), dim, generator=generator, device=device)
         self.anchors = self._long(few @ basis + torch.randn(ANCHORS, dim, device=device))
-        [block] = [next(self.blocks())]
+        block = next(self.blocks())
         self.some_vectors = block[: SOME * 8 : 8].cpu().numpy()
 
     def _long(self, rows: torch.Tensor) -> torch.Tensor:

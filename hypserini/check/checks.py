@@ -9,7 +9,8 @@ from pathlib import Path
 from hypserini import jvm
 from hypserini.errors import HypseriniError, IndexingError
 from hypserini.index.lucene_files import has_commit
-from hypserini.index.metadata import IndexMetadata
+from hypserini.index.merging import doubled_docid
+from hypserini.index.metadata import IndexMetadata, find_model
 from hypserini.index.reader import Index
 from hypserini.index.shards import IndexPaths, folders_of, given_paths, read_shards
 
@@ -56,18 +57,17 @@ def check_index(paths: IndexPaths, *, model: str | None = None) -> Iterator[Find
             return  # whatever is read of it may be wrong
     try:
         with Index(paths) as index:
-            data, opened = index.metadata, (index.num_docs, index.dimension)
+            data, documents, dimension = index.metadata, index.num_docs, index.dimension
     except HypseriniError as error:
         yield Finding("metadata", str(error))
         return
-    documents, dimension = opened
     metadata = IndexMetadata.from_user_data(data, str(folders[0]))
     yield Finding("metadata", note=_told(metadata, documents, dimension))
     yield from _shards(paths)
     packed = jvm.pack_paths(folders)
     java = jvm.java_class("io.hypserini.Check")
     with jvm.reading(folders[0]):
-        doubled, endless = java.doubled(packed), java.notFinite(packed)
+        doubled, endless = doubled_docid(folders), java.notFinite(packed)
     yield Finding(
         "docids",
         doubled
@@ -126,10 +126,7 @@ def _shards(paths: IndexPaths) -> Iterator[Finding]:
 def _model(metadata: IndexMetadata, folder: Path, named: str | None) -> Finding:
     from hypserini.modeling import load_model
 
-    name = named or metadata.model
-    beside = folder.resolve() / metadata.model_beside
-    if named is None and metadata.model_beside and not Path(name).exists():
-        name = str(beside)
+    name = named or find_model(metadata, folder)
     try:
         loaded = load_model(name, device="cpu", settings=metadata.settings)
     except HypseriniError as error:

@@ -13,7 +13,7 @@ from hypserini.errors import IndexingError
 from hypserini.formats.collection import Collection
 from hypserini.index import lucene_files
 from hypserini.index.build import build_index
-from hypserini.index.metadata import IndexMetadata
+from hypserini.index.metadata import IndexMetadata, find_model
 from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.index.sharded import ShardOfCollection
@@ -159,11 +159,8 @@ def _metadata(folder: Path) -> IndexMetadata:
 def _model(
     metadata: IndexMetadata, folder: Path, named: str | None, device: str, dtype: str
 ) -> DualEncoder:
-    """The model of an index, by its name or where it lies beside."""
-    name = named or metadata.model
-    beside = folder.resolve() / metadata.model_beside
-    if named is None and metadata.model_beside and not Path(name).exists() and beside.exists():
-        name = str(beside.resolve())
+    """The model that encoded an index."""
+    name = named or find_model(metadata, folder)
     loaded = load_model(name, device=device, dtype=dtype, settings=metadata.settings)
     if loaded.fingerprint != metadata.fingerprint:
         raise IndexingError(

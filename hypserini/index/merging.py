@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypserini import jvm
@@ -12,7 +13,7 @@ from hypserini.index.options import IndexOptions
 from hypserini.index.place import IndexPlace
 from hypserini.index.progress import BuildProgress
 from hypserini.index.reader import Index
-from hypserini.index.resources import check_disk
+from hypserini.index.resources import bytes_in, check_disk
 from hypserini.index.shards import IndexPaths
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def merge_indexes(
         refuse_doubled(folders)
         place.clear()
         place.building.mkdir(exist_ok=True)
-        needed = sum(file.stat().st_size for one in folders for file in one.iterdir())
+        needed = sum(bytes_in(folder) for folder in folders)
         check_disk(place.building, needed, merged=options.optimize, is_estimate=False)
         options = options.like(metadata)
         with (
@@ -78,11 +79,16 @@ def merge_indexes(
     return metadata
 
 
-def refuse_doubled(folders: list[Path]) -> None:
-    """Raise IndexingError where a docid is in two of some folders."""
+def doubled_docid(folders: Sequence[Path]) -> str | None:
+    """A docid that two documents of some folders have; None if there is none."""
     packed = jvm.pack_paths(folders)
     with jvm.reading(folders[0]):
-        doubled = jvm.java_class("io.hypserini.Check").doubled(packed)
+        return jvm.java_class("io.hypserini.Check").doubled(packed)
+
+
+def refuse_doubled(folders: list[Path]) -> None:
+    """Raise IndexingError where a docid is in two of some folders."""
+    doubled = doubled_docid(folders)
     if doubled is not None:
         raise IndexingError(
             f"the docid {doubled} is in more than one of {', '.join(map(str, folders))}: delete it"

@@ -100,6 +100,18 @@ def way_to_model(index: Path, model: str) -> str:
         return ""
 
 
+def find_model(metadata: IndexMetadata, folder: Path) -> str:
+    """The model that an index's folder names, where it lies now: moved together, they are found."""
+    if not os.path.exists(os.path.expanduser(metadata.model)):
+        folder = folder.resolve()
+        # Older indexes keep the path as it was given, from wherever that was.
+        beside = [folder / metadata.model_beside] if metadata.model_beside else []
+        for found in (*beside, *(parent / metadata.model for parent in folder.parents[:3])):
+            if found.is_dir():
+                return str(found)
+    return metadata.model
+
+
 def _parse(type_name: Any, text: str) -> Any:
     """Read one field from its string; dataclass field types are names here."""
     if type_name == "int":

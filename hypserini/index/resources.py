@@ -96,7 +96,7 @@ def check_disk(folder: Path, needed: int, *, merged: bool, is_estimate: bool) ->
     Raises:
         IndexingError: There is not as much free.
     """
-    again = needed + _bytes_in(folder)
+    again = needed + bytes_in(folder)
     most, least = needed + again, needed + (again if merged else 0)
     free = shutil.disk_usage(folder).free
     if most <= free:
@@ -111,7 +111,8 @@ def check_disk(folder: Path, needed: int, *, merged: bool, is_estimate: bool) ->
     logger.warning("%s; if the disk fills, make room and go on with --resume", said)
 
 
-def _bytes_in(folder: Path) -> int:
+def bytes_in(folder: Path) -> int:
+    """The size of the files in a folder."""
     size = 0
     for entry in os.scandir(folder):
         with suppress(FileNotFoundError):  # Lucene removes what it has merged

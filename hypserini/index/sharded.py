@@ -101,7 +101,11 @@ class ShardBuild:
 
     def complete(self, number: int) -> IndexMetadata | None:
         """The metadata of a shard that is complete."""
-        return _complete(self.folder(number))
+        folder = self.folder(number)
+        if not lucene_files.has_commit(folder):
+            return None
+        with Index(folder) as index:
+            return IndexMetadata.from_user_data(index.metadata, str(folder))
 
     def build(
         self, number: int, model: str | DualEncoder, *, progress: bool = False
@@ -248,11 +252,3 @@ def _claim(place: Workplace, notes: dict[str, Any], resume: bool) -> None:
             f" {noted.get('collection')}: give the same to resume, or another --index."
         )
     place.note(**notes)
-
-
-def _complete(folder: Path) -> IndexMetadata | None:
-    """The metadata of a shard that is complete."""
-    if not lucene_files.has_commit(folder):
-        return None
-    with Index(folder) as index:
-        return IndexMetadata.from_user_data(index.metadata, str(folder))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import cast
 
 from hypserini.encode import QueryEncoder
 from hypserini.errors import IndexingError, MissingModelError
-from hypserini.index.metadata import IndexMetadata
+from hypserini.index.metadata import IndexMetadata, find_model
 from hypserini.index.reader import Index
 from hypserini.modeling import DualEncoder, load_model
 from hypserini.modeling.loading import is_dual_encoder
@@ -159,7 +158,7 @@ def _compare_prefixes(prefix: str | None, metadata: IndexMetadata, index: Index)
 
 
 def model_of(index: Index, metadata: IndexMetadata | None) -> str:
-    """The model that an index names, where it lies now: moved together, they are found.
+    """The model that an index names, where it lies now; see `find_model`.
 
     Raises:
         MissingModelError: The index names none.
@@ -169,11 +168,4 @@ def model_of(index: Index, metadata: IndexMetadata | None) -> str:
             f"the index {index.path} does not say which model it was encoded with: "
             "name the model (--model)."
         )
-    folder = Path(index.path).resolve()
-    if not os.path.exists(os.path.expanduser(metadata.model)):
-        # Older indexes keep the path as it was given, from wherever that was.
-        beside = [folder / metadata.model_beside] if metadata.model_beside else []
-        for found in (*beside, *(parent / metadata.model for parent in folder.parents[:3])):
-            if found.is_dir():
-                return str(found)
-    return metadata.model
+    return find_model(metadata, index.folders[0])

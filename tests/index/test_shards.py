@@ -180,6 +180,16 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path) -> None:
     assert read_shards(tmp_path) == shards
 
 
+def test_shards_find_the_model_that_moved_with_them(tmp_path, collection, tiny_model) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    model = shutil.copytree(tiny_model, before / "model")
+    base = ["--collection", str(collection), "--model", str(model), "--quiet"]
+    assert build([*base, "--index", str(before / "index"), "--shards", "2"]) == 0
+    shutil.move(before, after)
+    with LuceneHypencoderSearcher(after / "index", device="cpu") as searcher:
+        assert Path(searcher.encoder.model.name).resolve() == after / "model"
+
+
 def test_shards_are_merged_into_one_index(made, tmp_path, run, capsys) -> None:
     source = shutil.copytree(made / "shards-5", tmp_path / "source")
     gone = [f"doc{number:04}" for number in range(0, DOCS, 8)]
