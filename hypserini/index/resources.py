@@ -43,7 +43,7 @@ def limit_memory(total: int | None) -> float | None:
         total: Bytes for all of a build, or None: Java takes half of the machine's at most.
 
     Returns:
-        Megabytes for Lucene to gather before it writes a segment; None: what the format's are.
+        Megabytes for Lucene to gather before it writes a segment; None: what is usual.
 
     Raises:
         IndexingError: That is too little.

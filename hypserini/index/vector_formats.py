@@ -16,14 +16,11 @@ class VectorFormat:
         bits: Of a component in the copy of the vectors that steers the search in the graph; 32:
             the raw floats themselves.
         has_graph: There is a graph for approximate search.
-        buffer_mb: What Lucene gathers before it writes a segment: more memory, but fewer graphs to
-            merge.
         line: The first Lucene that has it.
     """
 
     bits: int = 32
     has_graph: bool = True
-    buffer_mb: float = 1024.0
     line: int = 9
 
 
@@ -32,7 +29,7 @@ VECTOR_FORMATS = {
     "hnsw-int8": VectorFormat(bits=7),
     "hnsw-int4": VectorFormat(bits=4, line=10),
     "hnsw-bbq": VectorFormat(bits=1, line=10),
-    "flat": VectorFormat(has_graph=False, buffer_mb=128.0),
+    "flat": VectorFormat(has_graph=False),
 }
 
 

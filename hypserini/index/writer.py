@@ -17,6 +17,9 @@ from hypserini.index.vector_formats import vector_format
 
 MOST_THREADS = 1024
 
+BUFFER_MB = 256.0
+"""Gathered before a segment is written; larger segments would be merged later, not less."""
+
 POLL_MS = 500
 """How often it is looked whether merges have ended."""
 
@@ -57,7 +60,7 @@ class IndexWriter:
             score of Pyserini's own dense searchers. By default the existing index's, else what
             suits the first vectors: `l2` if they are all about equally long, else `cosine`, or for
             `hnsw-bbq` `inner_product`, since its graphs by angle do not hold together.
-        ram_buffer_mb: Megabytes gathered before a segment is written; see `VectorFormat`.
+        ram_buffer_mb: Megabytes gathered before a segment is written.
         term_vectors: Store term vectors of the text, for relevance feedback.
 
     Raises:
@@ -79,7 +82,7 @@ class IndexWriter:
         ram_buffer_mb: float | None = None,
         term_vectors: bool = False,
     ) -> None:
-        format = vector_format(vectors)
+        vector_format(vectors)  # refused, if this Lucene does not have it
         if similarity not in (None, "cosine", "l2", "inner_product"):
             raise ValueError(
                 f"similarity is {similarity!r} and must be 'cosine', 'l2' or 'inner_product'"
@@ -112,7 +115,7 @@ class IndexWriter:
                 vectors,
                 m,
                 ef_construction,
-                float(ram_buffer_mb or format.buffer_mb),
+                ram_buffer_mb or BUFFER_MB,
                 threads,
                 term_vectors,
             )
@@ -233,7 +236,9 @@ class IndexWriter:
         self.finish_merges(waiting)
 
     def finish_merges(self, waiting: Callable[[int], object] | None = None) -> None:
-        """Wait for the merges of segments that run in the background.
+        """Give graphs to the segments that have none, and wait for all merges in the background.
+
+        Durable after the next `commit` or `close`; this does the same for what is committed.
 
         Args:
             waiting: Called every half second with the number of documents that are being merged.
@@ -242,6 +247,7 @@ class IndexWriter:
             IndexingError: A merge failed, on a full disk say.
         """
         with self._errors(f"cannot merge the segments of {self.path}"):
+            self._java.completeGraphs()
             while not self._java.awaitMerges(POLL_MS):
                 documents = int(self._java.mergingDocuments())
                 if waiting is not None:

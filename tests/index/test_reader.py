@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from segments import write_segments
 
 from hypserini import jvm
 from hypserini.errors import IndexingError
@@ -19,12 +20,13 @@ from hypserini.jvm.threads import detached
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three segments, 300 documents of which 30 are deleted."""
     path = tmp_path_factory.mktemp("indexes") / "made"
-    with IndexWriter(path, dimension=4) as writer:
-        for start in range(0, 300, 100):
-            ids = [f"d{i:03}" for i in range(start, start + 100)]
-            vectors = np.arange(start * 4, (start + 100) * 4, dtype=np.float32).reshape(100, 4)
-            writer.add(ids, vectors, ids, [f"raw of {docid}" for docid in ids])
-            writer.commit({})
+    parts = []
+    for start in range(0, 300, 100):
+        ids = [f"d{i:03}" for i in range(start, start + 100)]
+        vectors = np.arange(start * 4, (start + 100) * 4, dtype=np.float32).reshape(100, 4)
+        parts.append((ids, vectors, ids, [f"raw of {docid}" for docid in ids]))
+    write_segments(path, parts, dimension=4)
+    with IndexWriter(path, dimension=4, append=True) as writer:
         writer.delete([f"d{i:03}" for i in range(0, 300, 10)])
         writer.commit({"model": "made"})
     return path

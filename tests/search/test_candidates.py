@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from plain_writer import PlainWriter
+from segments import write_segments
 
 from hypserini.errors import ModelError
 from hypserini.index.reader import Index
@@ -24,11 +25,9 @@ def vectors(n: int, seed: int = 0) -> np.ndarray:
 
 
 def write(path: Path, ids: list[str], rows: np.ndarray, *, segments: int = 1, kind: str = "flat"):
-    with IndexWriter(path, dimension=DIM, vectors=kind) as writer:
-        for part in np.array_split(np.arange(len(ids)), segments):
-            writer.add([ids[i] for i in part], rows[part])
-            writer.commit({})
-    return path
+    parts = np.array_split(np.arange(len(ids)), segments)
+    each = [([ids[i] for i in part], rows[part]) for part in parts]
+    return write_segments(path, each, dimension=DIM, vectors=kind)
 
 
 def search(

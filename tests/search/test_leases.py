@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from segments import write_segments
 
 from hypserini import LuceneHypencoderSearcher, jvm, load_model
 from hypserini.errors import IndexingError
@@ -27,11 +28,10 @@ def vectors(n: int) -> np.ndarray:
 
 
 def write(path: Path, ids: list[str], segments: int = 1) -> Path:
-    with IndexWriter(path, dimension=DIM) as writer:
-        for part in np.array_split(np.arange(len(ids)), segments):
-            writer.add([ids[i] for i in part], vectors(len(ids))[part])
-            writer.commit({})
-    return path
+    rows, parts = vectors(len(ids)), np.array_split(np.arange(len(ids)), segments)
+    return write_segments(
+        path, [([ids[i] for i in part], rows[part]) for part in parts], dimension=DIM
+    )
 
 
 def direct_memory() -> int:

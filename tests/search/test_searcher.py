@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import make_model
 from rankings import assert_same_ranking
+from segments import write_segments
 
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import DocumentEncoder, QueryEncoder
@@ -125,12 +126,13 @@ def test_segments_and_deletions_are_honoured(tmp_path: Path, topics, encoded) ->
     model, docids, vectors = encoded
     path = tmp_path / "index"
     deleted = set(docids[::3])
-    with IndexWriter(path, dimension=model.dim) as writer:
-        for start in range(0, len(docids), 90):
-            chunk = slice(start, start + 90)
-            texts = ["some text"] * len(docids[chunk])
-            writer.add(docids[chunk], vectors[chunk], texts, texts)
-            writer.commit({})
+    parts = []
+    for start in range(0, len(docids), 90):
+        chunk = slice(start, start + 90)
+        texts = ["some text"] * len(docids[chunk])
+        parts.append((docids[chunk], vectors[chunk], texts, texts))
+    write_segments(path, parts, dimension=model.dim)
+    with IndexWriter(path, dimension=model.dim, append=True) as writer:
         writer.delete(sorted(deleted))
         writer.commit({})
     kept = [i for i, docid in enumerate(docids) if docid not in deleted]

@@ -75,7 +75,7 @@ public final class DocumentWriter implements Closeable {
     this.replaces = !append;
     this.directory = FSDirectory.open(Path.of(Texts.single(path)));
     this.workers = threads == 1 ? null : new Workers(threads, "hypserini-indexing");
-    this.merges = new Merges(threads);
+    this.merges = new Merges(threads, VectorFormats.hasGraph(format));
     this.fields = new DocumentFields[threads];
     IndexWriter opened = null;
     try {
@@ -380,6 +380,18 @@ public final class DocumentWriter implements Closeable {
     }
   }
 
+  /**
+   * Begins to give a graph to the segments that were committed without one; {@link #awaitMerges} tells
+   * when that is done. Durable after the next {@link #commit} or {@link #close}.
+   */
+  public void completeGraphs() throws IOException {
+    try {
+      merges.completeGraphs(writer);
+    } catch (IllegalStateException e) {
+      throw first(e);
+    }
+  }
+
   /** Waits for merges that are under way, at most so long; whether all have ended. */
   public boolean awaitMerges(long milliseconds) throws IOException {
     boolean ended = merges.await(writer, milliseconds);
@@ -404,8 +416,8 @@ public final class DocumentWriter implements Closeable {
   }
 
   /**
-   * Closes without what was added since the last commit. Waits for merges, which Lucene commits with
-   * the metadata of the last commit.
+   * Closes without what was added since the last commit. Completes graphs and waits for merges, which
+   * Lucene commits with the metadata of the last commit.
    */
   @Override
   public void close() throws IOException {
@@ -414,6 +426,8 @@ public final class DocumentWriter implements Closeable {
       return;
     }
     try {
+      merges.completeGraphs(writer);
+      merges.await(writer, Long.MAX_VALUE / 2_000_000);
       writer.close();
     } finally {
       release();

@@ -25,11 +25,13 @@ final class Merges implements Closeable {
   private static final double LEAST_LARGEST_MB = 1024;
 
   private final Scheduler scheduler = new Scheduler();
+  private final TieredMergePolicy policy;
   private final Workers workers; // null where one thread is enough
   private final int threads;
 
-  Merges(int threads) {
+  Merges(int threads, boolean hasGraphs) {
     this.threads = threads;
+    this.policy = hasGraphs ? new GraphMergePolicy() : new TieredMergePolicy();
     this.workers = threads == 1 ? null : new Workers(threads, "hypserini-merging");
   }
 
@@ -40,7 +42,6 @@ final class Merges implements Closeable {
 
   /** A graph is merged on the heap: segments beyond what there is room for stay as they are. */
   void configure(IndexWriterConfig config, int m, int dimension) {
-    TieredMergePolicy policy = new TieredMergePolicy();
     policy.setNoCFSRatio(0);
     policy.setForceMergeDeletesPctAllowed(0);
     double nodes = Runtime.getRuntime().maxMemory() / 3.0 / (NODE_BYTES + NEIGHBOUR_BYTES * 2L * m);
@@ -48,6 +49,14 @@ final class Merges implements Closeable {
     policy.setMaxMergedSegmentMB(Math.max(LEAST_LARGEST_MB, megabytes));
     config.setMergePolicy(policy);
     config.setMergeScheduler(scheduler);
+  }
+
+  /** Begins the merges by which the segments without a graph get one, if there are to be graphs. */
+  void completeGraphs(IndexWriter writer) throws IOException {
+    if (policy instanceof GraphMergePolicy graphs) {
+      graphs.waitNoLonger();
+      writer.maybeMerge();
+    }
   }
 
   /** Waits for merges that are under way, at most so long; whether all have ended. */

@@ -30,9 +30,13 @@ final class VectorFormats {
     return format != null && format.contains("Quantized");
   }
 
+  static boolean hasGraph(String name) {
+    return !name.equals("flat");
+  }
+
   /** Whether there is a second copy; it has no vector of length 0 where the similarity is an angle. */
   static boolean isQuantized(String name) {
-    return !name.equals("flat") && !name.equals("hnsw");
+    return hasGraph(name) && !name.equals("hnsw");
   }
 
   /**

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import make_documents, write_jsonl
 from rankings import assert_same_ranking, pairs, scores_like
+from segments import write_segments
 
 from hypserini import LuceneHypencoderSearcher, load_model
 from hypserini.encode import QueryEncoder
@@ -247,15 +248,15 @@ def test_a_docid_given_twice_counts_once_and_that_is_said(searcher, topics, capl
 def test_doc_list_finds_documents_over_segments_deletions_and_gaps(tmp_path: Path) -> None:
     rows = np.arange(600, dtype=np.float32).reshape(300, 2)
     ids = [f"d{i}" for i in range(300)]
-    with IndexWriter(tmp_path, dimension=2) as writer:
-        for part in np.array_split(np.arange(300), 4):
-            writer.add([ids[i] for i in part], rows[part])
-            writer.commit({})
+    parts = np.array_split(np.arange(300), 4)
+    path = tmp_path / "index"
+    write_segments(path, [([ids[i] for i in part], rows[part]) for part in parts], dimension=2)
+    with IndexWriter(path, dimension=2, append=True) as writer:
         writer.delete(["d7", "d250"])
         writer.add(["d7"], np.array([[-1.0, -2.0]], dtype=np.float32))
         writer.commit({})
     given = ["d299", "no", "d7", "d0", "d250", "d120", "d119", ""]
-    with Index(tmp_path) as index, DocList(index, 2, 10, 3, given) as candidates:
+    with Index(path) as index, DocList(index, 2, 10, 3, given) as candidates:
         assert candidates.missing == [1, 4, 7]
         seen = []
         while n := candidates.next():

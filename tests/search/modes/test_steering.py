@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from plain_writer import PlainWriter
+from segments import write_segments
 
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
@@ -26,10 +27,10 @@ def write(path: Path, similarity: str, spread: float) -> np.ndarray:
         4 * (1 + spread * rng.standard_normal((DOCS, 1))) / np.linalg.norm(rows, axis=1)[:, None]
     )
     rows = rows.astype(np.float32)
-    with IndexWriter(path, dimension=DIM, similarity=similarity) as writer:
-        for part in np.array_split(np.arange(DOCS), 2):
-            writer.add([str(i) for i in part], rows[part])
-            writer.commit({})
+    halves = np.array_split(np.arange(DOCS), 2)
+    each = [([str(i) for i in half], rows[half]) for half in halves]
+    write_segments(path, each, dimension=DIM, similarity=similarity)
+    with IndexWriter(path, dimension=DIM, append=True) as writer:
         writer.delete([str(i) for i in range(0, DOCS, 10)])
     return rows
 

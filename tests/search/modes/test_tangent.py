@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from segments import write_segments
 
 from hypserini.index.reader import Index
-from hypserini.index.writer import IndexWriter
 from hypserini.jvm import jar, jdk
 from hypserini.search.modes.tangent import Nearest
 
@@ -74,11 +74,9 @@ def two_segments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.nda
     """An index of two segments, each large enough to have a graph, and its vectors."""
     rows = np.random.default_rng(2).standard_normal((8000, 16), dtype=np.float32)
     path = tmp_path_factory.mktemp("steered") / "index"
-    with IndexWriter(path, dimension=16, similarity="l2") as writer:
-        for half in np.array_split(np.arange(len(rows)), 2):
-            writer.add([str(i) for i in half], rows[half])
-            writer.commit({})
-    return path, rows
+    halves = np.array_split(np.arange(len(rows)), 2)
+    each = [([str(i) for i in half], rows[half]) for half in halves]
+    return write_segments(path, each, dimension=16, similarity="l2"), rows
 
 
 def fetch(nearest: Nearest, direction: np.ndarray, count: int, ef: int) -> list[int]:

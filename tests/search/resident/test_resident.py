@@ -36,9 +36,12 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of the bundled model, of several segments, in which some documents are deleted."""
     folder = tmp_path_factory.mktemp("resident")
     documents = make_documents(DOCS)
-    collection = write_jsonl(folder / "corpus.jsonl", documents)
-    flags = ["--collection", str(collection), "--index", str(folder / "index"), "--quiet"]
-    assert build([*flags, "--commit-every", "0", "--batch-size", "16", "--threads", "1"]) == 0
+    parts = []
+    for number in range(3):
+        collection = write_jsonl(folder / f"{number}.jsonl", documents[number::3])
+        parts.append(str(folder / f"part{number}"))
+        assert build(["--collection", str(collection), "--index", parts[-1], "--quiet"]) == 0
+    assert build(["--merge", *parts, "--index", str(folder / "index"), "--quiet"]) == 0
     with IndexWriter(folder / "index", dimension=256, append=True) as writer:
         writer.delete([one["id"] for one in random.Random(1).sample(documents, DELETED)])
     return folder / "index"

@@ -9,11 +9,13 @@ import org.apache.lucene.codecs.lucene104.Lucene104HnswScalarQuantizedVectorsFor
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.KnnVectorValues;
 import org.apache.lucene.index.LeafReader;
+import org.apache.lucene.index.SegmentWriteState;
 import org.apache.lucene.search.AcceptDocs;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.search.FilteredDocIdSetIterator;
 import org.apache.lucene.search.ScoreDoc;
 import org.apache.lucene.search.TopKnnCollector;
+import org.apache.lucene.store.IOContext;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.quantization.QuantizedByteVectorValues.ScalarEncoding;
@@ -100,6 +102,11 @@ final class LuceneLine {
         };
     reader.searchNearestVectors(Fields.VECTOR, vector, collector, documents);
     return collector.topDocs().scoreDocs;
+  }
+
+  /** Whether a segment is written of other segments, not of what was gathered in memory. */
+  static boolean isMerge(SegmentWriteState state) {
+    return state.context.context() == IOContext.Context.MERGE;
   }
 
   /** The graph over the vectors of a field, or null where the format has none. */

@@ -8,9 +8,11 @@ import org.apache.lucene.codecs.KnnVectorsReader;
 import org.apache.lucene.codecs.lucene99.Lucene99HnswScalarQuantizedVectorsFormat;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReader;
+import org.apache.lucene.index.SegmentWriteState;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.search.ScoreDoc;
 import org.apache.lucene.search.TopKnnCollector;
+import org.apache.lucene.store.IOContext;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.hnsw.RandomAccessVectorValues;
@@ -71,6 +73,11 @@ final class LuceneLine {
     TopKnnCollector collector = new TopKnnCollector(k, Integer.MAX_VALUE);
     reader.searchNearestVectors(Fields.VECTOR, vector, collector, accepted);
     return collector.topDocs().scoreDocs;
+  }
+
+  /** Whether a segment is written of other segments, not of what was gathered in memory. */
+  static boolean isMerge(SegmentWriteState state) {
+    return state.context.context == IOContext.Context.MERGE;
   }
 
   /** The graph over the vectors of a field, or null where the format has none. */
