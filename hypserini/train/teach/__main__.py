@@ -6,6 +6,7 @@ import argparse
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 from hypserini import cli
 
@@ -123,7 +124,10 @@ def run(args: argparse.Namespace) -> None:
     settings = {"score": args.score, "positive-label": args.positive_label, "dtype": args.dtype}
     teaching = Teaching(args.input, args.output, teacher, settings, by_docid=by_docid)
     started = time.perf_counter()
-    with tqdm(total=count, desc="scoring", unit=" examples", disable=args.quiet) as bar:
+    with (
+        closing(teacher),
+        tqdm(total=count, desc="scoring", unit=" examples", disable=args.quiet) as bar,
+    ):
         for done in teaching.run(args.resume):
             bar.update(done)
     seconds = time.perf_counter() - started
@@ -159,11 +163,8 @@ def _compare(args: argparse.Namespace) -> None:
     taught = np.asarray([item["score"] for e in examples for item in e["items"]], np.float32)
     print(f"tau    overlap@{DEPTH}  with the teacher, {len(examples):,} queries")
     for name in args.students:
-        student = EncoderTeacher(args.index, name, args.device, args.dtype)
-        try:
+        with closing(EncoderTeacher(args.index, name, args.device, args.dtype)) as student:
             found = agreement(examples, taught, student.score(examples))
-        finally:
-            student.close()
         print(f"{found.correlation:.3f}  {found.overlap:.3f}       {name}")
 
 

@@ -42,7 +42,7 @@ def test_a_head_is_made_of_the_texts_and_searches_the_index(
     examples = [json.loads(line) for line in (work / "train.jsonl").read_text().splitlines()]
     assert min(len(e["items"]) for e in examples) >= 5
     trained = {e["query"]["content"] for e in examples}
-    held_out = {line.split("\t")[1] for line in (work / "topics.tsv").read_text().splitlines()}
+    held_out = {line.split("\t")[1] for line in (work / "test.topics.tsv").read_text().splitlines()}
     assert held_out
     assert not held_out & trained
     assert _run(index, tmp_path / "head", *few) == 2
