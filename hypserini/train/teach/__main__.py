@@ -34,9 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--teacher",
         action="append",
         metavar="KIND[=NAME]",
-        help="cross-encoder=MODEL, splade=MODEL (its masked-language head), encoder[=MODEL] (a "
-        "bi-encoder or Hypencoder over --index, by default the index's own), bm25 (over --index) "
-        "or run=FILE; given again, the standardised scores of all are summed",
+        help="cross-encoder=MODEL, splade=MODEL (its masked-language head), bi-encoder=MODEL "
+        "(or a Hypencoder; encodes the texts), encoder[=MODEL] (one over the vectors of --index, "
+        "by default the index's own), bm25 (over --index) or run=FILE; given again, the "
+        "standardised scores of all are summed",
     )
     parser.add_argument(
         "--weights", type=float, nargs="+", metavar="W", help="of the teachers, in their order"
@@ -99,7 +100,11 @@ def run(args: argparse.Namespace) -> None:
         args,
         [
             ("cross-encoder" in kinds, "a cross-encoder", "score positive_label"),
-            (bool(kinds & {"cross-encoder", "splade"}), "a model of texts", "max_length"),
+            (
+                bool(kinds & {"cross-encoder", "splade", "bi-encoder"}),
+                "a model of texts",
+                "max_length",
+            ),
             (len(args.teacher or []) > 1, "several teachers", "weights"),
             (args.index is not None, "an --index", "students"),
         ],

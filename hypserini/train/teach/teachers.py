@@ -244,7 +244,7 @@ def _standardised(scores: np.ndarray) -> np.ndarray:
     return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
 
 
-KINDS = ("cross-encoder", "splade", "encoder", "bm25", "run")
+KINDS = ("cross-encoder", "splade", "bi-encoder", "encoder", "bm25", "run")
 _OVER_INDEX = ("encoder", "bm25")
 
 
@@ -300,8 +300,10 @@ def open_teacher(
             return EncoderTeacher(index, name or model, **how)
         if kind == "run":
             return RunTeacher(name)
-        from hypserini.train.teach import cross_encoder, splade
+        from hypserini.train.teach import bi_encoder, cross_encoder, splade
 
+        if kind == "bi-encoder":
+            return TextTeacher(bi_encoder.TextEncoder(name, **of_texts), index)
         if kind == "splade":
             return TextTeacher(splade.Splade(name, **of_texts), index)
         return TextTeacher(cross_encoder.CrossEncoder(name, **of_texts, **of_cross_encoder), index)
