@@ -60,13 +60,19 @@ def adapt(
         progress: Show progress bars.
 
     Raises:
-        TrainingError: The folder is not empty, or there are too few queries.
+        TrainingError: The folder is not empty, a nested size is none, or there are too few
+            queries.
         IndexingError, ModelError: The index or the model cannot be opened.
     """
     options = options or AdaptOptions()
     folder = Path(output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TrainingError(f"{output} is there and not empty: choose another --output.")
+    if options.nested and max(options.nested) >= options.blocks:
+        raise TrainingError(
+            f"nested sizes are of fewer blocks than the q-net's {options.blocks}, and "
+            f"{max(options.nested)} is not: give smaller --nested, or more --blocks."
+        )
     queries = _queries(index, options)
     held_out = min(options.held_out, len(queries) // 5)
     searcher = LuceneHypencoderSearcher(index, model, device=device)

@@ -96,6 +96,7 @@ def test_queries_are_cut_out_of_the_documents(index: Path) -> None:
         (["--queries", "5"], "only 5 queries can be made, and 20 are needed"),
         (["--queries", "40", "--negatives", "200"], "no query has more than 200 candidates"),
         (["--weights", "1"], "2 teachers and 1 weights"),
+        (["--nested", "0", "2"], "fewer blocks than the q-net's 2, and 2 is not"),
     ],
 )
 def test_what_cannot_be_done_is_said(
