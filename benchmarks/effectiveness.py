@@ -198,8 +198,11 @@ def given(name: str, source: Path, folder: Path, index: Path | None = None) -> T
     Raises:
         CollectionError: a file that is needed is not there.
     """
-    files = [_one_of(source, kinds) for kinds in KINDS]
-    return TestSet.read(name, folder, *files, index)
+    collection, topics, qrels = KINDS
+    # Of a collection whose index is given nothing is read.
+    documents = source / collection[0] if index else _one_of(source, collection)
+    judged = _one_of(source, topics), _one_of(source, qrels)
+    return TestSet.read(name, folder, documents, *judged, index)
 
 
 KINDS = (
