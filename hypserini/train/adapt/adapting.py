@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from itertools import pairwise
@@ -183,18 +183,15 @@ def _write(
         )
     work.mkdir(parents=True, exist_ok=True)
     half = held_out // 2
-    files: dict[str, Callable[[], Iterable[str]]] = {
-        "train.jsonl": lambda: map(format_example, train_on),
-        "options.json": lambda: [json.dumps(asdict(options), indent=1) + "\n"],
+    files: dict[str, Iterable[str]] = {
+        "train.jsonl": map(format_example, train_on),
+        "options.json": [json.dumps(asdict(options), indent=1) + "\n"],
     }
     for name, part in (("validation", queries[:half]), ("test", queries[half:held_out])):
-        files[f"{name}.topics.tsv"] = lambda part=part: (
-            f"{n}\t{' '.join(query.text.split())}\n" for n, query in enumerate(part)
-        )
-        files[f"{name}.qrels.txt"] = lambda part=part: (
-            f"{n} 0 {query.docid} 1\n" for n, query in enumerate(part)
-        )
+        texts = enumerate(" ".join(query.text.split()) for query in part)
+        files[f"{name}.topics.tsv"] = [f"{n}\t{text}\n" for n, text in texts]
+        files[f"{name}.qrels.txt"] = [f"{n} 0 {q.docid} 1\n" for n, q in enumerate(part)]
     for name, lines in files.items():
         with atomic_output(work / name) as file:
-            file.writelines(lines())
+            file.writelines(lines)
     return len(train_on)
