@@ -39,7 +39,7 @@ INPUTS ?= 100000
 
 flag = $(if $(2),--$(1) "$(2)")
 
-.PHONY: help setup jar demo index search test test-crash fuzz lint format bench bench-search bench-effectiveness train-small wheel clean
+.PHONY: help setup jar demo index search test test-crash fuzz lint format bench bench-search bench-effectiveness bench-heads train-small wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ bench-search: jar ## compare approximate search with exhaustive; prints tables, 
 
 bench-effectiveness: jar ## train small models (hours), compare them with BM25; prints tables
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.effectiveness $(ARGS)
+
+bench-heads: jar ## train heads over frozen vectors (hours; ARGS="--pairs ... --encoder ..."), compare
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m benchmarks.heads $(ARGS)
 
 train-small: jar ## train the bundled model again (hours; see its README)
 	$(RUN) -m hypserini.demo.train_small $(ARGS)

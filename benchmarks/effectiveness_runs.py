@@ -43,10 +43,10 @@ class System:
     model: str
     role: str = FIRST_STAGE
 
-    @property
-    def file_name(self) -> str:
-        """The name of its run, and the tag in it."""
-        return f"{self.model}.{self.role}".replace(" ", "-")
+    def file_name(self, seed: int | None = None) -> str:
+        """The name of its run, or of one of several, and the tag in it."""
+        number = "" if seed is None else f".{seed}"
+        return f"{self.model}{number}.{self.role}".replace(" ", "-")
 
 
 BM25 = System("BM25")
@@ -70,7 +70,10 @@ class How:
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """A collection with the topics that are judged, and the folder of its indexes and runs."""
+    """A collection with the topics that are judged, and the folder of its indexes and runs.
+
+    Where an `index` is given, it is searched, and no document encoded.
+    """
 
     __test__ = False  # no class of tests, whatever pytest makes of the name
 
@@ -80,6 +83,7 @@ class TestSet:
     qids: list[str]
     texts: list[str]
     qrels: Qrels
+    index: Path | None = None
 
     @property
     def runs(self) -> Path:
@@ -87,7 +91,15 @@ class TestSet:
         return self.folder / "runs"
 
     @classmethod
-    def read(cls, title: str, folder: Path, collection: Path, topics: Path, qrels: Path) -> TestSet:
+    def read(
+        cls,
+        title: str,
+        folder: Path,
+        collection: Path,
+        topics: Path,
+        qrels: Path,
+        index: Path | None = None,
+    ) -> TestSet:
         """Of files.
 
         Raises:
@@ -95,7 +107,7 @@ class TestSet:
             TopicsError: topics that cannot be read, or a judged one that is not among them.
             RunError: judgements that cannot be read.
         """
-        if not collection.is_file():
+        if index is None and not collection.is_file():
             raise CollectionError(f"the collection {collection} does not exist.")
         judged = load_qrels(qrels)
         items = [(q, text) for q, text in load_topics(topics).items if q in judged.judgements]
@@ -106,52 +118,64 @@ class TestSet:
                 f"{min(lacking)} among them: give the topics that were judged."
             )
         qids, texts = [qid for qid, _ in items], [text for _, text in items]
-        return cls(title, folder, collection, qids, texts, judged)
+        return cls(title, folder, collection, qids, texts, judged, index)
 
 
-def rank_all(test_set: TestSet, models: Mapping[str, str], how: How) -> dict[System, Path]:
+def rank_all(
+    test_set: TestSet, models: Mapping[str, Sequence[str]], how: How
+) -> dict[System, list[Path]]:
     """Rank with BM25 and with each model in each role; the run files, BM25's first.
 
     Runs of an earlier comparison are removed: they may be of other topics or documents.
 
     Args:
         test_set: what is searched.
-        models: folders or names of models by the names to give them.
+        models: folders or names of models by the names to give them, of several seeds perhaps.
         how: how the models are run.
     """
     for earlier in test_set.runs.glob("*.txt"):
         earlier.unlink()
     words: list[Hits] | None = None
-    runs: dict[System, Path] = {}
-    for name, path in models.items():
+    runs: dict[System, list[Path]] = {}
+    for name, seed, path in _each(models):
         started = time.perf_counter()
         model = load_model(path, device=how.device, dtype=how.dtype)
-        index = find_index(test_set, name, model, how)
+        index = test_set.index or find_index(test_set, name, model, how)
         if words is None:
             # The text is the same in every index.
             with Bm25(index) as bm25:
                 words = [bm25.search(q, max(HITS, how.reranked)) for q in test_set.texts]
-            runs[BM25] = _write(test_set, BM25, words)
+            runs[BM25] = [_write(test_set, BM25.file_name(), words)]
         with LuceneHypencoderSearcher(index, model, device=how.device, dtype=how.dtype) as searcher:
             for role, rankings in _rank(test_set, searcher, words, how).items():
                 system = System(name, role)
-                runs[system] = _write(test_set, system, rankings)
+                written = _write(test_set, system.file_name(seed), rankings)
+                runs.setdefault(system, []).append(written)
         seconds = time.perf_counter() - started
-        logger.info("%s, %s: %.0f s", test_set.title, name, seconds)
+        logger.info("%s, %s: %.0f s", test_set.title, path, seconds)
     return runs
 
 
+def _each(models: Mapping[str, Sequence[str]]) -> Iterable[tuple[str, int | None, str]]:
+    for name, paths in models.items():
+        for seed, path in enumerate(paths, start=1):
+            yield name, seed if len(paths) > 1 else None, path
+
+
 def find_index(test_set: TestSet, name: str, model: DualEncoder, how: How) -> Path:
-    """The index of the collection by a model: the one there, if it is of both, or a new one."""
+    """The index of the collection by a model: one there of both, or a new one.
+
+    Heads over the vectors of one encoder, and that encoder, share an index.
+    """
     with test_set.collection.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     collection = f"{test_set.collection.parent.name} {digest[:12]}"
-    folder = test_set.folder / f"index.{name}"
-    if folder.is_dir():
-        with Index(folder) as index:
-            found = IndexMetadata.from_user_data(index.metadata, str(folder))
+    for there in sorted(test_set.folder.glob("index.*")):
+        with Index(there) as index:
+            found = IndexMetadata.from_user_data(index.metadata, str(there))
         if found and (found.fingerprint, found.collection) == (model.fingerprint, collection):
-            return folder
+            return there
+    folder = test_set.folder / f"index.{name}"
     build_index(
         test_set.collection,
         folder,
@@ -186,9 +210,9 @@ def _rank(
     return {FIRST_STAGE: everywhere, RERANKER: list(reranked.values()), HYBRID: fused}
 
 
-def _write(test_set: TestSet, system: System, rankings: Iterable[Hits]) -> Path:
-    path = test_set.runs / f"{system.file_name}.txt"
-    with write_run(path, tag=system.file_name) as writer:
+def _write(test_set: TestSet, name: str, rankings: Iterable[Hits]) -> Path:
+    path = test_set.runs / f"{name}.txt"
+    with write_run(path, tag=name) as writer:
         for qid, hits in zip(test_set.qids, rankings, strict=True):
             writer.write(qid, hits[:HITS])
     return path

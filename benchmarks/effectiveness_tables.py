@@ -18,12 +18,14 @@ MINED = "-mined"
 Comparisons = dict[System, dict[Measure, Comparison]]
 
 
-def bi_encoders_for(systems: Collection[System]) -> dict[System, System]:
+def bi_encoders_for(
+    systems: Collection[System], baseline_name: str = BI_ENCODER
+) -> dict[System, System]:
     """By system, the bi-encoder of the same training in the same role, where there is one."""
     found = {}
     for system in systems:
         mined = MINED if system.model.endswith(MINED) else ""
-        baseline = System(BI_ENCODER + mined, system.role)
+        baseline = System(baseline_name + mined, system.role)
         if baseline in systems and system not in (BM25, baseline):
             found[system] = baseline
     return found
@@ -34,13 +36,15 @@ def against_bm25(scores: Mapping[System, Scores]) -> Comparisons:
     return _against(BM25, [system for system in scores if system != BM25], scores)
 
 
-def against_bi_encoder(scores: Mapping[System, Scores]) -> Comparisons:
+def against_bi_encoder(
+    scores: Mapping[System, Scores], baseline_name: str = BI_ENCODER
+) -> Comparisons:
     """Every system against the bi-encoder of the same training, in the same role.
 
     p is corrected (Holm) over the systems that have the same bi-encoder, measure by measure.
     """
     comparisons: Comparisons = {}
-    baselines = bi_encoders_for(scores)
+    baselines = bi_encoders_for(scores, baseline_name)
     for baseline in dict.fromkeys(baselines.values()):
         others = [system for system, its in baselines.items() if its == baseline]
         comparisons |= _against(baseline, others, scores)
@@ -58,9 +62,16 @@ def _against(
     return comparisons
 
 
-def means_table(scores: Mapping[System, Scores]) -> str:
-    """The mean of each measure for each system, role by role, in Markdown."""
-    marks = {"b": against_bm25(scores), "e": against_bi_encoder(scores)}
+def means_table(
+    scores: Mapping[System, Scores],
+    baseline: str = BI_ENCODER,
+    spreads: Mapping[System, Mapping[Measure, float]] | None = None,
+) -> str:
+    """The mean of each measure for each system, role by role, in Markdown.
+
+    `spreads` are standard deviations over seeds, of the systems that have several.
+    """
+    marks = {"b": against_bm25(scores), "e": against_bi_encoder(scores, baseline)}
     rows = []
     for system in _in_order(scores):
         cells = []
@@ -70,15 +81,17 @@ def means_table(scores: Mapping[System, Scores]) -> str:
                 for mark, comparisons in marks.items()
                 if system in comparisons and _is_better(comparisons[system][measure])
             ]
-            cells.append(f"{mean(scores[system][measure]):.3f} {''.join(better)}".rstrip())
+            spread = (spreads or {}).get(system, {}).get(measure)
+            within = "" if spread is None else f"±{spread:.3f} "
+            cells.append(f"{mean(scores[system][measure]):.3f} {within}{''.join(better)}".rstrip())
         rows.append([system.role, system.model, *cells])
     return _markdown(["role", "model", *map(str, MEASURES)], rows)
 
 
-def differences_table(scores: Mapping[System, Scores]) -> str | None:
+def differences_table(scores: Mapping[System, Scores], baseline: str = BI_ENCODER) -> str | None:
     """What Hypencoders gain over bi-encoders, with p, in Markdown; None if there are none."""
-    comparisons = against_bi_encoder(scores)
-    baselines = bi_encoders_for(scores)
+    comparisons = against_bi_encoder(scores, baseline)
+    baselines = bi_encoders_for(scores, baseline)
     rows = []
     for system in _in_order(comparisons):
         differences = [_difference(comparisons[system][measure]) for measure in MEASURES]
@@ -89,7 +102,13 @@ def differences_table(scores: Mapping[System, Scores]) -> str | None:
 
 
 def section(
-    title: str, scores: Mapping[System, Scores], *, topics: int, reranked: int
+    title: str,
+    scores: Mapping[System, Scores],
+    *,
+    topics: int,
+    reranked: int,
+    baseline: str = BI_ENCODER,
+    spreads: Mapping[System, Mapping[Measure, float]] | None = None,
 ) -> Iterator[str]:
     """The lines of a collection's part of the report.
 
@@ -98,17 +117,19 @@ def section(
         scores: per topic, of each system.
         topics: how many.
         reranked: documents of BM25 that were reranked.
+        baseline: the model that the others are compared with.
+        spreads: standard deviations over seeds.
     """
     yield f"## {title}, {topics:,} topics\n"
-    yield means_table(scores)
+    yield means_table(scores, baseline, spreads)
     yield (
         f"\n{FIRST_STAGE}: all documents are scored. {RERANKER}: of the first {reranked} of BM25. "
         f"{HYBRID}: reciprocal rank fusion with BM25. b: better than BM25, e: better than the "
-        f"bi-encoder of the same training in the same role (p < {LEVEL}, paired t-test, "
+        f"{baseline} of the same training in the same role (p < {LEVEL}, paired t-test, "
         "two-sided, corrected by Holm over the systems compared with the same one)."
     )
-    if differences := differences_table(scores):
-        yield "\nDifferences from the bi-encoder of the same training, with that p:\n"
+    if differences := differences_table(scores, baseline):
+        yield f"\nDifferences from the {baseline} of the same training, with that p:\n"
         yield differences
 
 

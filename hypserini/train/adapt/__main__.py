@@ -27,6 +27,19 @@ def build_parser() -> argparse.ArgumentParser:
         help="queries that are made (default: 10000)",
     )
     parser.add_argument(
+        "--pairs",
+        metavar="FILE",
+        help="take the queries from these examples, whose first items are documents of --index, "
+        "and not from the collection's texts",
+    )
+    parser.add_argument(
+        "--held-out",
+        type=cli.whole(2),
+        default=500,
+        help="queries not trained on, at most a fifth: half choose the checkpoint, half give the"
+        " figures (default: 500)",
+    )
+    parser.add_argument(
         "--teacher",
         action="append",
         metavar="KIND[=NAME]",
@@ -51,6 +64,34 @@ def build_parser() -> argparse.ArgumentParser:
         "--blocks", type=cli.positive_int, default=2, help="of the q-net (default: 2)"
     )
     parser.add_argument(
+        "--nested",
+        type=cli.whole(0),
+        nargs="+",
+        default=[],
+        metavar="BLOCKS",
+        help="train q-nets of the first so many blocks, too",
+    )
+    parser.add_argument(
+        "--dot-product",
+        action="store_true",
+        help="train no q-net, but the query encoder alone, for a dot product: what a head is "
+        "compared with",
+    )
+    parser.add_argument(
+        "--cross-entropy",
+        type=cli.number(0),
+        default=0.0,
+        metavar="WEIGHT",
+        help="of the loss of finding the query's own document in the batch, beside the teacher's "
+        "(default: 0)",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=cli.number(0.0001),
+        default=0.05,
+        help="that scores are divided by in the losses (default: 0.05)",
+    )
+    parser.add_argument(
         "--freeze", action="store_true", help="train the head alone, and not the query encoder"
     )
     parser.add_argument(
@@ -68,17 +109,33 @@ def run(args: argparse.Namespace) -> None:
     """Adapt as the flags say."""
     from hypserini.train.adapt.adapting import AdaptOptions, adapt
 
+    cli.refuse_ignored(
+        args,
+        [
+            (
+                not args.dot_product,
+                "a q-net, which --dot-product has none of",
+                "blocks nested freeze",
+            )
+        ],
+    )
     default = AdaptOptions()
     options = AdaptOptions(
         queries=args.queries,
+        pairs=args.pairs,
+        held_out=args.held_out,
         candidates=args.candidates,
         negatives=args.negatives,
         teacher=tuple(args.teacher) if args.teacher else default.teacher,
         weights=tuple(args.weights) if args.weights else None,
         blocks=args.blocks,
+        nested=tuple(args.nested),
+        dot_product=args.dot_product,
         tune=not args.freeze,
         epochs=args.epochs,
         learning_rate=args.learning_rate,
+        temperature=args.temperature,
+        cross_entropy=args.cross_entropy,
         seed=args.seed,
     )
     found = adapt(

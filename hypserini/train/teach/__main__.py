@@ -6,6 +6,7 @@ import argparse
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 from hypserini import cli
 
@@ -33,9 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--teacher",
         action="append",
         metavar="KIND[=NAME]",
-        help="cross-encoder=MODEL, splade=MODEL (its masked-language head), encoder[=MODEL] (a "
-        "bi-encoder or Hypencoder over --index, by default the index's own), bm25 (over --index) "
-        "or run=FILE; given again, the standardised scores of all are summed",
+        help="cross-encoder=MODEL, splade=MODEL (its masked-language head), bi-encoder=MODEL "
+        "(or a Hypencoder; encodes the texts), encoder[=MODEL] (one over the vectors of --index, "
+        "by default the index's own), bm25 (over --index) or run=FILE; given again, the "
+        "standardised scores of all are summed",
     )
     parser.add_argument(
         "--weights", type=float, nargs="+", metavar="W", help="of the teachers, in their order"
@@ -98,7 +100,11 @@ def run(args: argparse.Namespace) -> None:
         args,
         [
             ("cross-encoder" in kinds, "a cross-encoder", "score positive_label"),
-            (bool(kinds & {"cross-encoder", "splade"}), "a model of texts", "max_length"),
+            (
+                bool(kinds & {"cross-encoder", "splade", "bi-encoder"}),
+                "a model of texts",
+                "max_length",
+            ),
             (len(args.teacher or []) > 1, "several teachers", "weights"),
             (args.index is not None, "an --index", "students"),
         ],
@@ -123,7 +129,10 @@ def run(args: argparse.Namespace) -> None:
     settings = {"score": args.score, "positive-label": args.positive_label, "dtype": args.dtype}
     teaching = Teaching(args.input, args.output, teacher, settings, by_docid=by_docid)
     started = time.perf_counter()
-    with tqdm(total=count, desc="scoring", unit=" examples", disable=args.quiet) as bar:
+    with (
+        closing(teacher),
+        tqdm(total=count, desc="scoring", unit=" examples", disable=args.quiet) as bar,
+    ):
         for done in teaching.run(args.resume):
             bar.update(done)
     seconds = time.perf_counter() - started
@@ -159,11 +168,8 @@ def _compare(args: argparse.Namespace) -> None:
     taught = np.asarray([item["score"] for e in examples for item in e["items"]], np.float32)
     print(f"tau    overlap@{DEPTH}  with the teacher, {len(examples):,} queries")
     for name in args.students:
-        student = EncoderTeacher(args.index, name, args.device, args.dtype)
-        try:
+        with closing(EncoderTeacher(args.index, name, args.device, args.dtype)) as student:
             found = agreement(examples, taught, student.score(examples))
-        finally:
-            student.close()
         print(f"{found.correlation:.3f}  {found.overlap:.3f}       {name}")
 
 

@@ -40,6 +40,9 @@ class Teacher(Protocol):
     def score(self, examples: Sequence[WholeExample]) -> np.ndarray:
         """The scores of all items, one example's after the other's: `[pairs] float32`."""
 
+    def close(self) -> None:
+        """Close what it has open."""
+
 
 class PairScorer(Protocol):
     """Scores pairs of texts, as cross-encoders and SPLADE do."""
@@ -61,15 +64,16 @@ class TextTeacher:
         index: Stores the texts, where examples name documents by id.
     """
 
-    def __init__(self, scorer: PairScorer, index: Index | None = None) -> None:
+    def __init__(self, scorer: PairScorer, index: str | None = None) -> None:
         self.name, self.batch_size, self.texts = scorer.name, scorer.batch_size, [scorer]
         self.settings = {
             "weights": scorer.fingerprint,
             "max-length": scorer.max_length,
             "batch-size": scorer.batch_size,
         }
-        self._scorer, self._index = scorer, index
-        self._stored = StoredTexts(index) if index is not None else None
+        self._scorer = scorer
+        self._index = Index(index) if index is not None else None
+        self._stored = StoredTexts(self._index) if self._index is not None else None
 
     def score(self, examples: Sequence[WholeExample]) -> np.ndarray:
         """See `Teacher`."""
@@ -81,20 +85,25 @@ class TextTeacher:
         texts = dict(zip(unique, self._stored.texts(unique), strict=True))
         return self._scorer.score(queries, [texts[docid] or "" for docid in docids])
 
+    def close(self) -> None:
+        """See `Teacher`."""
+        if self._index is not None:
+            self._index.close()
+
 
 class Bm25Teacher:
     """BM25 over the text of an index; 0 where no word is shared.
 
     Args:
-        index: The index, opened.
+        path: The index.
     """
 
-    def __init__(self, index: Index) -> None:
-        self.name, self.batch_size = f"BM25 over {index.path}", BATCH
+    def __init__(self, path: str) -> None:
+        self._index = Index(path)
+        self.name, self.batch_size = f"BM25 over {self._index.path}", BATCH
         self.texts: list[Any] = []
-        self.settings = {"bm25": _place(index)}
-        self._index = index
-        self._bm25 = Bm25(index.path)
+        self.settings = {"bm25": _place(self._index)}
+        self._bm25 = Bm25(self._index.path)
 
     def score(self, examples: Sequence[WholeExample]) -> np.ndarray:
         """See `Teacher`."""
@@ -107,6 +116,11 @@ class Bm25Teacher:
             found = {hit.docid: hit.score for hit in hits}
             scores += [found.get(docid, 0.0) for docid in docids]
         return np.asarray(scores, np.float32)
+
+    def close(self) -> None:
+        """See `Teacher`."""
+        self._bm25.close()
+        self._index.close()
 
 
 class EncoderTeacher:
@@ -143,7 +157,7 @@ class EncoderTeacher:
         return np.asarray([found[q][docid] for q in qids for docid in docids[q]], np.float32)
 
     def close(self) -> None:
-        """Close the index."""
+        """See `Teacher`."""
         self._searcher.close()
 
 
@@ -188,6 +202,9 @@ class RunTeacher:
                 scores.append(hits[docid])
         return np.asarray(scores, np.float32)
 
+    def close(self) -> None:
+        """See `Teacher`."""
+
 
 class Fusion:
     """Several teachers as one: the weighted sum of their scores, each standardised in an example.
@@ -215,6 +232,11 @@ class Fusion:
                 total[start:end] += weight * _standardised(scores[start:end])
         return total
 
+    def close(self) -> None:
+        """See `Teacher`."""
+        for teacher in self._teachers:
+            teacher.close()
+
 
 def _standardised(scores: np.ndarray) -> np.ndarray:
     """Scores with mean 0 and standard deviation 1; 0 where all are equal."""
@@ -222,7 +244,7 @@ def _standardised(scores: np.ndarray) -> np.ndarray:
     return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
 
 
-KINDS = ("cross-encoder", "splade", "encoder", "bm25", "run")
+KINDS = ("cross-encoder", "splade", "bi-encoder", "encoder", "bm25", "run")
 _OVER_INDEX = ("encoder", "bm25")
 
 
@@ -259,7 +281,6 @@ def open_teacher(
         raise TrainingError(
             f"{len(specs)} teachers and {len(weights)} weights: give one for each teacher."
         )
-    opened = Index(index) if index is not None else None
     how: dict[str, Any] = {"device": device, "dtype": dtype}
     of_texts = {**how, "max_length": max_length, "batch_size": batch_size}
 
@@ -267,25 +288,34 @@ def open_teacher(
         kind, _, name = spec.partition("=")
         if kind not in KINDS:
             raise TrainingError(f"there is no teacher {shown(kind)}: use one of {named(KINDS)}.")
-        if kind in _OVER_INDEX and (index is None or opened is None):
+        if kind in _OVER_INDEX and index is None:
             raise TrainingError(f"the teacher {kind} scores what an index holds: name an --index.")
         if kind not in _OVER_INDEX and not name:
             raise TrainingError(f"the teacher {kind} needs a name: give {kind}=NAME.")
         if kind == "bm25":
-            assert opened is not None
-            return Bm25Teacher(opened)
+            assert index is not None
+            return Bm25Teacher(index)
         if kind == "encoder":
             assert index is not None
             return EncoderTeacher(index, name or model, **how)
         if kind == "run":
             return RunTeacher(name)
-        from hypserini.train.teach import cross_encoder, splade
+        from hypserini.train.teach import bi_encoder, cross_encoder, splade
 
+        if kind == "bi-encoder":
+            return TextTeacher(bi_encoder.TextEncoder(name, **of_texts), index)
         if kind == "splade":
-            return TextTeacher(splade.Splade(name, **of_texts), opened)
-        return TextTeacher(cross_encoder.CrossEncoder(name, **of_texts, **of_cross_encoder), opened)
+            return TextTeacher(splade.Splade(name, **of_texts), index)
+        return TextTeacher(cross_encoder.CrossEncoder(name, **of_texts, **of_cross_encoder), index)
 
-    teachers = [one(spec) for spec in specs]
+    teachers: list[Teacher] = []
+    try:
+        for spec in specs:
+            teachers.append(one(spec))
+    except BaseException:
+        for teacher in teachers:
+            teacher.close()
+        raise
     return teachers[0] if len(teachers) == 1 else Fusion(teachers, weights)
 
 

@@ -42,11 +42,41 @@ def test_a_head_is_made_of_the_texts_and_searches_the_index(
     examples = [json.loads(line) for line in (work / "train.jsonl").read_text().splitlines()]
     assert min(len(e["items"]) for e in examples) >= 5
     trained = {e["query"]["content"] for e in examples}
-    held_out = {line.split("\t")[1] for line in (work / "topics.tsv").read_text().splitlines()}
+    held_out = {line.split("\t")[1] for line in (work / "test.topics.tsv").read_text().splitlines()}
     assert held_out
     assert not held_out & trained
     assert _run(index, tmp_path / "head", *few) == 2
     assert "is there and not empty" in capsys.readouterr().err
+
+
+def test_given_pairs_train_a_query_encoder_or_nested_heads_and_hold_out_the_same(
+    index: Path, tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    with closing(Index(index)) as opened:
+        texts = StoredTexts(opened)
+        docids = list(opened.docids())[:60]
+        made = list(pseudo_queries(texts, docids, 60, random.Random(2)))
+    lines = ({"query": {"content": q.text}, "items": [{"id": q.docid}]} for q in made)
+    pairs.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    few = ["--pairs", str(pairs), "--epochs", "0.5", "--candidates", "6", "--negatives", "4"]
+    few += ["--cross-entropy", "0.5"]
+    assert _run(index, tmp_path / "dot", *few, "--dot-product") == 0
+    assert _run(index, tmp_path / "head", *few, "--nested", "1", "--seed", "3") == 0
+    assert load_model(tmp_path / "head", device="cpu").nested == [1]
+    held_out = [(tmp_path / m / "adaptation/test.topics.tsv").read_text() for m in ("dot", "head")]
+    assert held_out[0] == held_out[1] != ""
+    with LuceneHypencoderSearcher(index, str(tmp_path / "dot")) as searcher:
+        assert len(searcher.search("search graph index", 5)) == 5
+
+
+def test_pairs_of_other_documents_are_counted(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"query": {"content": "a"}, "items": [{"id": "nowhere"}]}\n')
+    assert _run(index, tmp_path / "head", "--pairs", str(pairs)) == 2
+    assert "lacks 1 documents that examples name (nowhere)" in capsys.readouterr().err
 
 
 def test_queries_are_cut_out_of_the_documents(index: Path) -> None:
@@ -66,6 +96,7 @@ def test_queries_are_cut_out_of_the_documents(index: Path) -> None:
         (["--queries", "5"], "only 5 queries can be made, and 20 are needed"),
         (["--queries", "40", "--negatives", "200"], "no query has more than 200 candidates"),
         (["--weights", "1"], "2 teachers and 1 weights"),
+        (["--nested", "0", "2"], "fewer blocks than the q-net's 2, and 2 is not"),
     ],
 )
 def test_what_cannot_be_done_is_said(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,16 @@ def test_an_encoder_scores_the_vectors_of_its_index(index: Path, tiny_model: Pat
         found = [{h.docid: h.score for h in searcher.search(q, 400)} for q in QUERIES]
     wanted = [found[n][docid] for n, docids in enumerate(DOCIDS) for docid in docids]
     np.testing.assert_allclose(scores, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_bi_encoder_encodes_the_texts_itself(index: Path, tiny_model: Path) -> None:
+    over_vectors, over_texts = (
+        open_teacher([spec], index=str(index), device="cpu")
+        for spec in ("encoder", f"bi-encoder={tiny_model}")
+    )
+    with closing(over_vectors), closing(over_texts):
+        wanted = over_vectors.score(EXAMPLES)
+        np.testing.assert_allclose(over_texts.score(EXAMPLES), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_splade_is_the_inner_product_of_the_words_weights(splade: Path, index: Path) -> None:
