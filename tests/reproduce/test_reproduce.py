@@ -63,13 +63,14 @@ def test_faults_are_sentences(flags, sentence, capsys):
     assert sentence in capsys.readouterr().err
 
 
-def test_a_folder_of_the_users(beir, tiny_model, in_process, capsys):
-    assert main(["--beir", str(beir), "--model", str(tiny_model), "--quiet"]) == 0
+def test_the_offline_rows(in_process, capsys):
+    """The figures of the offline table, by the bundled model."""
+    assert main(["paraphrases-*", "--quiet"]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"beir-made-beir-test: nDCG@10 0\.\d{4}: no figure at hand", out)
-    assert f"$ python -m hypserini.reproduce --beir {beir} --split test --write" in out
-    assert "1 rows: 0 figures OK, 0 off, 2 without a figure" in out
-    assert Path("reproduction/report.html").read_text().count("<tr") == 3
+    assert "$ python -m hypserini.reproduce --write reproduction/collections/paraphrases" in out
+    assert "2 rows: 6 figures OK, 0 off, 0 without a figure at hand; 0 rows not run" in out
+    assert Path("reproduction/report.md").read_text().count("| OK |") == 6
+    assert Path("reproduction/report.html").read_text().count('<tr class="ok">') == 6
 
 
 def test_queries_that_nobody_judged(beir, in_process, capsys):

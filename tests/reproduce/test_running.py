@@ -9,10 +9,10 @@ import pytest
 
 from hypserini.evaluate import evaluate, load_qrels, mean, p_mrr
 from hypserini.formats.runs import read_run
-from hypserini.reproduce import local
+from hypserini.reproduce import commands, local
 from hypserini.reproduce.matrix import Expected, Row, load_matrix
 from hypserini.reproduce.report import as_html, as_markdown, exit_status
-from hypserini.reproduce.running import NO_FIGURE, OFF, OK, Runner
+from hypserini.reproduce.running import NO_FIGURE, OFF, OK, Outcome, Runner, Value
 
 
 @pytest.fixture
@@ -69,19 +69,12 @@ def test_a_folder_of_beir(make_runner, row, beir, tmp_path, in_process):
     third = make_runner(model=str(runner.models["small"])).run(row)
     assert {value.result for value in third.values} == {NO_FIGURE}
 
-    # All anew.
-    in_process.clear()
-    make_runner(overwrite=True).run(row)
-    assert [line.split()[2] for line in in_process] == [
-        f"hypserini.{name}" for name in ("reproduce", "index", "search", "evaluate")
-    ]
 
-
-def test_an_index_of_another_command_is_not_used(make_runner, row, in_process):
-    runner = make_runner()
-    runner.run(row)
-    collection = runner.matrix.collections[row.task]
-    runner.matrix.collections[row.task] = replace(collection, index=("--M", "8"))
+def test_an_index_of_another_command_is_not_used(make_runner, row, in_process, tmp_path):
+    index = tmp_path / "out" / "indexes" / f"{row.task}.tiny"
+    index.mkdir(parents=True)
+    (index / "segments_1").write_bytes(b"")
+    commands.note(index, ["hypserini.index", "--collection", "another"])
     outcome = make_runner().run(row)
     assert "was made by another command" in (outcome.why_not or "")
     assert exit_status([outcome]) == 2
@@ -104,22 +97,18 @@ def test_a_folder_of_followir(make_runner, followir, tmp_path, in_process):
     assert found["AP"] == pytest.approx(mean(evaluate(qrels[0], first, ["AP"]).popitem()[1]))
 
 
-def test_pooled_rows_count_each_topic_once(make_runner, row, in_process):
+def test_pooled_rows_count_each_topic_once(make_runner):
     runner = make_runner()
-    other = replace(row, name="other", search="tangent")
-    both = replace(row, name="both", task="", model="", of=(row.name, "other"))
-    runner.matrix.rows |= {"other": other, "both": both}
+    both = runner.matrix.rows["dl19-and-20-6-layer"]
+    for name, topics, value in (("dl19-6-layer", 43, 0.742), ("dl20-6-layer", 54, 0.72)):
+        values = tuple(Value(each.measure, value) for each in both.expected)
+        row = runner.matrix.rows[name]
+        runner._outcomes[name] = Outcome(row, "model", values, topics)
     outcome = runner.run(both)
-    assert outcome.topics == 12
-    parts = [runner.run(each).values[0].value for each in (row, other)]
-    assert outcome.values[0].value == pytest.approx(sum(parts) / 2)
-
-
-def test_the_bundled_model_on_the_paraphrases(in_process, tmp_path):
-    """The offline table's own figures."""
-    matrix = load_matrix()
-    runner = Runner(matrix, tmp_path, tell=lambda line: None)
-    outcomes = [runner.run(row) for row in matrix.choose(["paraphrases-*"])]
-    assert {value.result for outcome in outcomes for value in outcome.values} == {OK}
-    assert sum(len(outcome.values) for outcome in outcomes) == 6
-    assert exit_status(outcomes) == 0
+    assert outcome.topics == 97
+    assert outcome.values[0].value == pytest.approx((43 * 0.742 + 54 * 0.72) / 97)
+    assert [value.result for value in outcome.values] == [OFF, OFF, OFF]
+    assert exit_status([outcome]) == 1
+    runner._outcomes["dl20-6-layer"] = Outcome(row, "model", why_not="no hub.")
+    del runner._outcomes[both.name]
+    assert runner.run(both).why_not == "dl20-6-layer could not be run: no hub."
