@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hypserini import cli
+from hypserini.errors import MeasureError
 from hypserini.formats.output import atomic_output, check_writable
+
+if TYPE_CHECKING:
+    from hypserini.formats.qrels import Qrels
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -48,6 +53,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="also the values topic by topic, as TSV into FILE or below the table",
     )
+    group = parser.add_argument_group("p-MRR, how far a run follows a changed instruction")
+    group.add_argument(
+        "--changed-qrels", metavar="QRELS", help="judgements under the changed instruction"
+    )
+    group.add_argument(
+        "--changed-run", metavar="RUN", help="the run of the queries with the changed instruction"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
@@ -55,22 +67,44 @@ def make_parser() -> argparse.ArgumentParser:
 def evaluate(args: argparse.Namespace) -> None:
     """Run the command."""
     from hypserini.evaluate import report as reports
-    from hypserini.evaluate.measures import parse_measure
+    from hypserini.evaluate.measures import mean, parse_measure
     from hypserini.formats.qrels import load_qrels
 
     measures = [parse_measure(each) for each in args.measures]
+    if (args.changed_qrels is None) != (args.changed_run is None):
+        raise MeasureError("p-MRR needs both --changed-qrels and --changed-run: give the other.")
+    if args.changed_run is not None and len(args.runs) > 1:
+        raise MeasureError("p-MRR compares one run with --changed-run: give one --run.")
     if args.per_query not in (None, "-"):
         check_writable(args.per_query)
     report = reports.make_report(load_qrels(args.qrels), args.runs, measures, args.baseline)
+    followed = _follow(args, report.qrels) if args.changed_run is not None else None
     if args.json:
-        print(json.dumps(reports.as_json(report, per_query=args.per_query == "-"), indent=2))
+        per_query = args.per_query == "-"
+        value = reports.as_json(report, per_query=per_query)
+        if followed is not None:
+            topics = {"topics": followed} if per_query else {"count": len(followed)}
+            value["p-MRR"] = {"mean": mean(followed), **topics}
+        print(json.dumps(value, indent=2))
     else:
         print(reports.as_table(report))
+        if followed is not None:
+            topics_text = f"{len(followed)} topics whose relevance changed"
+            print(f"\np-MRR {mean(followed):+.2f} (of 100), {args.changed_run}, {topics_text}")
         if args.per_query == "-":
             print(f"\n{reports.as_tsv(report)}", end="")
     if args.per_query not in (None, "-"):
         with atomic_output(args.per_query) as file:
             file.write(reports.as_tsv(report))
+
+
+def _follow(args: argparse.Namespace, original: Qrels) -> dict[str, float]:
+    from hypserini.evaluate.instructions import p_mrr
+    from hypserini.formats.qrels import load_qrels
+    from hypserini.formats.runs import read_run
+
+    changed = load_qrels(args.changed_qrels)
+    return p_mrr(original, changed, read_run(args.runs[0]), read_run(args.changed_run))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
