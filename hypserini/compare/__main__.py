@@ -10,6 +10,8 @@ from pathlib import Path
 from hypserini import cli, defaults
 from hypserini.formats.output import atomic_output, check_writable
 
+COST_NEEDS = "comparisons with --index and --topics"
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The flags."""
@@ -36,6 +38,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--picture", metavar="FILE", help="also the differences, .svg, .png or .pdf"
     )
+    parser.add_argument(
+        "--cost-picture",
+        metavar="FILE",
+        help="also what tangent search of --index finds of the exhaustive ranking of --topics, "
+        "against its cost",
+    )
     return parser
 
 
@@ -50,11 +58,12 @@ def run(args: argparse.Namespace) -> None:
     from hypserini.formats.topics import load_topics
 
     check_writable(args.output)
-    if args.picture:
-        from hypserini.compare.picture import check_picture, draw
+    cli.refuse_ignored(args, [(bool(args.index and args.topics), COST_NEEDS, "cost_picture")])
+    for picture in filter(None, (args.picture, args.cost_picture)):
+        from hypserini.compare.picture import check_picture
 
-        check_picture(args.picture)
-        check_writable(args.picture)
+        check_picture(picture)
+        check_writable(picture)
     measures = [parse_measure(measure) for measure in args.measures]
     queries = dict(load_topics(args.topics).items) if args.topics else {}
     report = make_report(load_qrels(args.qrels), args.runs, measures)
@@ -71,12 +80,35 @@ def run(args: argparse.Namespace) -> None:
     with atomic_output(args.output) as file:
         file.write(render(pair))
     if args.picture:
+        from hypserini.compare.picture import draw
+
         draw(pair, Path(args.picture))
+    if args.cost_picture:
+        _draw_costs(args, list(queries.values()))
     measure, first, second, comparison = pair.measures[0]
     print(
         f"{args.output}: {measure} {first:.4f} and {second:.4f}, difference"
         f" {comparison.difference:+.4f} (p = {comparison.p:.3g}), {len(pair.topics):,} topics"
     )
+
+
+def _draw_costs(args: argparse.Namespace, queries: list[str]) -> None:
+    """Search the topics at several costs, draw what came of it, and print it."""
+    from hypserini.compare.picture import draw_tradeoff
+    from hypserini.compare.tradeoff import measure_tradeoff
+    from hypserini.search.searcher import LuceneHypencoderSearcher
+
+    folders = [defaults.index_path(folder) for folder in args.index]
+    with LuceneHypencoderSearcher(folders) as searcher:
+        points = measure_tradeoff(searcher, queries, args.depth)
+    draw_tradeoff(points, args.depth, Path(args.cost_picture))
+    print(f"{args.cost_picture}: {len(queries):,} queries, means")
+    print(f"{'':>12}{'overlap@' + str(args.depth):>12}{'scored':>12}{'ms':>10}")
+    for point in points:
+        name = "exhaustive" if point.fetch is None else f"fetch {point.fetch}"
+        print(
+            f"{name:>12}{point.overlap:12.3f}{point.evaluations:12,.0f}{point.milliseconds:10.2f}"
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,10 +1,13 @@
-"""The topics' differences as a picture for a paper."""
+"""Pictures for a paper: the topics' differences, and overlap against cost."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hypserini.compare.pairs import Pair
+from hypserini.compare.tradeoff import Point
 from hypserini.errors import OutputError
 from hypserini.formats.output import atomic_output
 
@@ -19,7 +22,7 @@ def check_picture(path: str) -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise OutputError(
-            "pictures need matplotlib: pip install 'hypserini[plot]', or leave --picture out."
+            f"pictures need matplotlib: pip install 'hypserini[plot]', or leave {path} out."
         ) from error
 
 
@@ -36,7 +39,38 @@ def draw(pair: Pair, path: Path) -> None:
     axes.set_ylabel(f"{pair.measure}: {pair.names[1]}\nminus {pair.names[0]}")
     axes.set_xlabel(f"{len(differences)} topics")
     axes.set_xticks([])
-    for side in ("top", "right", "bottom"):
-        axes.spines[side].set_visible(False)
-    with atomic_output(path, "wb") as file:
-        figure.savefig(file, format=path.suffix.lower()[1:], dpi=200)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    _save(figure, path)
+
+
+def draw_tradeoff(points: Sequence[Point], k: int, path: Path) -> None:
+    """Draw the overlap with exhaustive search, whose own point is the last, against its costs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    by_count, by_time = figure.subplots(1, 2, sharey=True)
+    for axes, name, label in (
+        (by_count, "evaluations", "documents scored a query"),
+        (by_time, "milliseconds", "milliseconds a query"),
+    ):
+        *tangent, exact = [(getattr(point, name), point.overlap) for point in points]
+        if tangent:
+            axes.plot(*zip(*tangent, strict=True), "o-", color="#1a5fb4", label="tangent")
+        axes.plot(*exact, "s", color="black", label="exhaustive")
+        axes.set_xscale("log")
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    by_count.set_ylabel(f"overlap@{k}")
+    by_count.legend(loc="lower right", frameon=False)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    """Write a figure; the same figure gives the same bytes, and text in an SVG stays text."""
+    from matplotlib import rc_context
+
+    date = {"Date": None} if path.suffix.lower() == ".svg" else None
+    with rc_context({"svg.hashsalt": "hypserini", "svg.fonttype": "none"}):
+        with atomic_output(path, "wb") as file:
+            figure.savefig(file, format=path.suffix.lower()[1:], dpi=200, metadata=date)

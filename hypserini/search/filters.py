@@ -112,7 +112,7 @@ def make_filter(index: Index, what: str | Path | Iterable[str] | Filter | None) 
             )
         return what
     if isinstance(what, str) and not means_docids_file(what):
-        return _matching(index, what)
+        return matching_filter(index, what)
     if isinstance(what, str | Path):
         docids = list(read_docids(what, IndexingError, "filter file"))
         if not docids:
@@ -121,8 +121,11 @@ def make_filter(index: Index, what: str | Path | Iterable[str] | Filter | None) 
     return Filter.listed(index, what)
 
 
-def _matching(index: Index, query: str) -> Filter:
-    """The filter of a query; the last few are kept, for making one passes over all its matches."""
+def matching_filter(index: Index, query: str) -> Filter:
+    """The filter of a query, which is never taken for the name of a file.
+
+    The last few are kept, for making one passes over all its matches.
+    """
     kept = index.kept_filters
     made = kept.pop(query, None) or Filter.matching(index, query)
     kept[query] = made
@@ -133,7 +136,7 @@ def _matching(index: Index, query: str) -> Filter:
 
 def remake_filter(index: Index, what: str | list[str]) -> Filter:
     """A filter of another index made anew for this one, from its `what`."""
-    return _matching(index, what) if isinstance(what, str) else Filter.listed(index, what)
+    return matching_filter(index, what) if isinstance(what, str) else Filter.listed(index, what)
 
 
 def _example(index: Index, docids: Sequence[str]) -> str:

@@ -302,14 +302,23 @@ class LuceneHypencoderSearcher:
         document = self.doc(docid)
         return document.contents() if document else None
 
-    def explain(self, query: str | QNet, docid: str) -> ScoreExplanation:
+    def explain(
+        self, query: str | QNet, docid: str, *, query_words: bool = True
+    ) -> ScoreExplanation:
         """What the score of a document is made of: its linear share, and words.
+
+        Args:
+            query: A text or its q-net.
+            docid: The document.
+            query_words: Trace the query's words, too, which takes about as long as the document's.
 
         Raises:
             IndexingError: The index has no vector of the document.
         """
         contents = self.contents(docid)
-        return explain_score(self.index, self.encoder, query, docid, contents)
+        return explain_score(
+            self.index, self.encoder, query, docid, contents, query_words=query_words
+        )
 
     def close(self) -> None:
         """Close the index, and give back what the device holds of it."""

@@ -24,6 +24,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--index", dest="indexes", action="append", required=True, help="an index; may be repeated"
     )
     parser.add_argument("--model", help="default: the one that the index was encoded with")
+    for flag, told in (("--topics", "topics to offer"), ("--qrels", "how they were judged")):
+        parser.add_argument(
+            flag,
+            action="append",
+            default=[],
+            metavar="[INDEX=]T" if flag == "--topics" else "[INDEX=]Q",
+            help=f"{told}, a file or a name; of which index, where there are several",
+        )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
     parser.add_argument("--port", type=cli.whole(0, 65535), default=8081, help="(%(default)s)")
     parser.add_argument(
@@ -67,7 +75,8 @@ def serve(args: argparse.Namespace) -> None:
         raise HypseriniError(
             f"{error.name} is not installed: pip install 'hypserini[serve]'."
         ) from error
-    from hypserini.serve.served import open_indexes
+    from hypserini.serve.judged import read_judged
+    from hypserini.serve.served import index_names, open_indexes
 
     if args.mcp == "stdio":
         alone = {"host", "port", "token_file", "max_body"}
@@ -81,6 +90,7 @@ def serve(args: argparse.Namespace) -> None:
         args.indexes,
         limit=args.queue,
         threads=args.threads,
+        judged=read_judged(index_names(args.indexes), args.topics, args.qrels),
         model=args.model,
         device=args.device,
         dtype=args.dtype,

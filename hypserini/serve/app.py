@@ -37,7 +37,12 @@ ABOUT = {
     "openapi": "/openapi.yaml",
     "documentation": "/docs",
 }
-PAGE = {"page.js": "text/javascript", "page.css": "text/css"}
+PAGE = {
+    "page.js": "text/javascript",
+    "marks.js": "text/javascript",
+    "topics.js": "text/javascript",
+    "page.css": "text/css",
+}
 
 
 class Served:
@@ -82,6 +87,8 @@ class Served:
     async def document(self, index: str, docid: str, values: Mapping[str, Any]) -> Any:
         """A stored document, shown as `values` say."""
         shown = Shown.of(values)
+        if not docid.strip():
+            raise BadRequest("Path parameter 'docid' is required")
         return await asyncio.to_thread(
             detached(self.index(index).document), utf8(docid, "docid"), shown
         )
@@ -145,6 +152,10 @@ def _add_endpoints(app: FastAPI, served: Served) -> None:
     async def explain(request: Request, index: str, docid: str) -> JSONResponse:
         name, wanted = unquote(index), unquote(docid)
         return JSONResponse(await served.explain(name, wanted, request.query_params))
+
+    @app.get("/v1/{index:path}/topics")
+    async def topics(index: str) -> JSONResponse:
+        return JSONResponse(served.index(unquote(index)).topics())
 
     @app.get("/v1/indexes")
     async def indexes() -> JSONResponse:

@@ -14,7 +14,7 @@ from hypserini.serve.metrics import Metrics
 
 logger = logging.getLogger("hypserini.serve.request")
 
-OPEN = ("/", "/health", "/page.css", "/page.js")
+OPEN = ("/", "/health", "/page.css", "/page.js", "/marks.js", "/topics.js")
 """What needs no token: the page, which asks for it, and whether the server is there."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = (
@@ -135,7 +135,8 @@ def endpoint(path: str) -> str:
             return "doc"
         if "/explain/" in path:
             return "explain"
-        return "search" if path.endswith("/search") else "other"
+        name = path.rpartition("/")[2]
+        return name if name in ("search", "topics", "indexes") else "other"
     known = ("health", "metrics", "docs", "openapi.json", "openapi.yaml", "mcp")
     name = path.strip("/").partition("/")[0]
     return name if name in known else "page" if path in OPEN else "other"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypserini.serve.requests import MODES, MOST_HITS
+from hypserini.serve.requests import MODES, MOST_HITS, WORDS
 
 
 def _parameter(name: str, place: str, told: str, **schema: Any) -> dict[str, Any]:
@@ -67,8 +67,14 @@ _SEARCH = [
         type="array",
         items=_STRING,
     ),
+    _parameter("qid", "query", "The judged topic that the query is: the answer tells nDCG@10."),
     _parameter("cost", "query", "Tell what the search cost.", type="boolean", default=False),
 ]
+
+_DOCID = _parameter("docid", "path", "The docid.")
+_WORDS = _parameter(
+    *("words", "query", "Whose words are traced."), type="string", enum=[*WORDS], default="all"
+)
 
 SCHEMA: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -103,7 +109,7 @@ SCHEMA: dict[str, Any] = {
             "get": {
                 "operationId": "getDocumentV1",
                 "summary": "Fetch a document",
-                "parameters": [_INDEX, _parameter("docid", "path", "The docid."), *_SHOWN],
+                "parameters": [_INDEX, _DOCID, *_SHOWN],
                 "responses": _responses("DocumentResponse", "400 401 404"),
             }
         },
@@ -111,8 +117,21 @@ SCHEMA: dict[str, Any] = {
             "get": {
                 "operationId": "explainV1",
                 "summary": "What the q-net's score of a document is made of",
-                "parameters": [_INDEX, _parameter("docid", "path", "The docid."), _SEARCH[0]],
+                "parameters": [
+                    _INDEX,
+                    _parameter("docid", "path", "The docid."),
+                    _SEARCH[0],
+                    _WORDS,
+                ],
                 "responses": _responses("ExplanationResponse", "400 401 404 503 504"),
+            }
+        },
+        "/v1/{index}/topics": {
+            "get": {
+                "operationId": "topicsV1",
+                "summary": "The judged topics of an index",
+                "parameters": [_INDEX],
+                "responses": _responses("TopicsResponse", "400 401"),
             }
         },
         "/v1/indexes": {
@@ -144,6 +163,22 @@ SCHEMA: dict[str, Any] = {
                 query=_object("text", text=_STRING),
                 candidates={"type": "array", "items": {"$ref": "#/components/schemas/Candidate"}},
                 cost={"type": "object"},
+                judged=_object(
+                    "qid nDCG@10 relevant grades",
+                    **{"qid": _STRING, "nDCG@10": {"type": "number"}},
+                    relevant={"type": "integer"},
+                    grades={"type": "object", "additionalProperties": {"type": "integer"}},
+                ),
+            ),
+            "TopicsResponse": _object(
+                "api index qrels topics",
+                api=_STRING,
+                index=_STRING,
+                qrels={"type": ["string", "null"]},
+                topics={
+                    "type": "array",
+                    "items": _object("qid text", qid=_STRING, text=_STRING),
+                },
             ),
             "DocumentResponse": _object(
                 "api index docid doc", api=_STRING, index=_STRING, docid=_STRING, doc={}

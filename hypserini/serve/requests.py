@@ -10,10 +10,15 @@ from typing import Any
 from hypserini.errors import HypseriniError, named
 
 MODES = ("auto", "exhaustive", "tangent", "graph", "bm25", "hybrid")
+WORDS = ("all", "document")
 MOST_HITS = 10_000
 MOST_CHARACTERS = 10_000
 """Of a query or a filter."""
-SEARCH_PARAMETERS = "query hits offset parse k1 b max_doc_length mode filter cost rerank".split()
+SEARCH_PARAMETERS = (
+    "query hits offset parse k1 b max_doc_length mode filter cost rerank qid".split()
+)
+JUDGED_DEPTH = 10
+"""Ranks that a judged search looks at, however few hits are asked for: nDCG@10 needs them."""
 
 
 class BadRequest(HypseriniError):
@@ -67,17 +72,23 @@ class Search:
         query: The text.
         how: What may be shared with others.
         offset: Hits to skip.
+        hits: Hits to show.
         docids: The documents to rank, for the mode `rerank`, or the one to explain.
         shown: How documents are shown.
         cost: Whether the answer tells the cost.
+        qid: The judged topic that the query is, or None.
+        words: Whose words an explanation traces, one of `WORDS`.
     """
 
     query: str
     how: How = How()
     offset: int = 0
+    hits: int = 10
     docids: tuple[str, ...] = ()
     shown: Shown = Shown()
     cost: bool = False
+    qid: str | None = None
+    words: str = "all"
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Search:
@@ -100,7 +111,7 @@ class Search:
             raise BadRequest(f"Parameters 'hits' and 'offset' must be at most {MOST_HITS} together")
         k1, b = _number(values, "k1", math.inf), _number(values, "b", 1)
         if (k1 is None) != (b is None):
-            raise BadRequest("Parameters 'k1' and 'b' must be provided together")
+            raise BadRequest("BM25 parameters k1 and b must be set together")
         docids = _docids(values.get("rerank"))
         mode = _text(values, "mode") or ("rerank" if docids else "auto")
         if docids and mode != "rerank":
@@ -112,23 +123,27 @@ class Search:
         filter = _text(values, "filter")
         if docids and filter:
             raise BadRequest("Parameter 'filter' does nothing where 'rerank' names the documents")
-        how = How(mode, hits + offset, filter, k1, b)
+        qid = _text(values, "qid")
+        how = How(mode, max(hits + offset, JUDGED_DEPTH if qid else 0), filter, k1, b)
         shown = Shown.of(values)
-        return cls(query, how, offset, docids, shown, _flag(values, "cost", False))
+        return cls(query, how, offset, hits, docids, shown, _flag(values, "cost", False), qid)
 
 
 def explanation_of(docid: str, values: Mapping[str, Any]) -> Search:
     """Read what is to be explained: the score of a document for `query`.
 
     Raises:
-        BadRequest: There is no query, or a parameter beside it.
+        BadRequest: There is no query, or a parameter that is not known.
     """
-    if strange := [name for name in values if name != "query"]:
+    if strange := [name for name in values if name not in ("query", "words")]:
         raise BadRequest(f"unknown parameter: {named(strange)}")
     query = _text(values, "query")
     if query is None:
         raise BadRequest("Parameter 'query' is required")
-    return Search(query, How("explain", 1), docids=(utf8(docid, "docid"),))
+    words = _text(values, "words") or "all"
+    if words not in WORDS:
+        raise BadRequest(f"Parameter 'words' must be one of {', '.join(WORDS)}")
+    return Search(query, How("explain", 1), docids=(utf8(docid, "docid"),), words=words)
 
 
 def _text(values: Mapping[str, Any], name: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +11,17 @@ from typing import Any
 
 from hypserini.errors import HypseriniError, named
 from hypserini.search.bm25 import Bm25, Bm25Options
-from hypserini.search.filters import Filter
+from hypserini.search.filters import Filter, matching_filter
 from hypserini.search.hybrid import HybridOptions, fuse
 from hypserini.search.ranking import Hits
 from hypserini.search.searcher import LuceneHypencoderSearcher
 from hypserini.serve.batching import Batcher
 from hypserini.serve.documents import shown_document
+from hypserini.serve.judged import Judged
 from hypserini.serve.requests import BadRequest, How, NotFound, Search, Shown
+
+SCORE_DIGITS = 6
+"""Decimals of a score, as in Pyserini's answers."""
 
 
 class ServedIndex:
@@ -28,28 +32,44 @@ class ServedIndex:
         searcher: Its searcher, closed with this.
         limit: Requests that may wait.
         threads: Batches searched at once.
+        judged: Its judged topics, if there are any.
     """
 
+    types = ("tf", "lucene_flat", "lucene_hnsw")
+    """Pyserini's kinds of indexes that it is searched as: by BM25, exhaustively, approximately."""
+
     def __init__(
-        self, name: str, searcher: LuceneHypencoderSearcher, *, limit: int = 256, threads: int = 1
+        self,
+        name: str,
+        searcher: LuceneHypencoderSearcher,
+        *,
+        limit: int = 256,
+        threads: int = 1,
+        judged: Judged | None = None,
     ) -> None:
         self.name = name
         self.searcher = searcher
+        self.judged = judged
         self._bm25 = Bm25(searcher.index.folders)
         size = searcher.batch_size
         self.queue = Batcher(self._search, limit=limit, batch_size=size, threads=threads)
 
     def warm(self) -> None:
         """Search once, so that the first request waits for no model and no import."""
-        self._search(How("hybrid", 1), [Search("a")])
+        self._search(None, [Search("a", How("hybrid", 1))])
 
     def submit(self, search: Search) -> Future[dict[str, Any]]:
         """Put a search into the queue.
 
         Raises:
             Overloaded: The queue is full.
+            BadRequest: The topic that it is said to be is not judged.
         """
-        return self.queue.submit(search.how, search)
+        if search.qid is not None and not (self.judged and self.judged.grades(search.qid)):
+            raise BadRequest(f"Parameter 'qid' names no judged topic of {self.name}")
+        # Explanations take long, and gain nothing together: searches come between them.
+        alone = search.how.mode == "explain"
+        return self.queue.submit(search if alone else search.how, search)
 
     def document(self, docid: str, shown: Shown) -> Any:
         """A stored document.
@@ -71,6 +91,17 @@ class ServedIndex:
             "dimension": self.searcher.index.dimension,
             "model": metadata.model if metadata else None,
             "collection": metadata.collection if metadata else None,
+            "judged": len(self.judged.topics) if self.judged else 0,
+        }
+
+    def topics(self) -> dict[str, Any]:
+        """The judged topics of the index; none where there are none."""
+        topics = self.judged.topics if self.judged else {}
+        return {
+            "api": "v1",
+            "index": self.name,
+            "qrels": self.judged.name if self.judged else None,
+            "topics": [{"qid": qid, "text": text} for qid, text in topics.items()],
         }
 
     def close(self) -> None:
@@ -79,10 +110,11 @@ class ServedIndex:
         self._bm25.close()
         self.searcher.close()
 
-    def _search(self, how: How, searches: Sequence[Search]) -> list[dict[str, Any]]:
+    def _search(self, _: Hashable, searches: Sequence[Search]) -> list[dict[str, Any]]:
         """The answers to searches that are done alike."""
+        how = searches[0].how
         if how.mode == "explain":
-            return [self._explain(search.query, search.docids[0]) for search in searches]
+            return [self._explain(search) for search in searches]
         started = time.perf_counter()
         rankings = self._rank(how, searches)
         took = (time.perf_counter() - started) * 1e3
@@ -91,11 +123,13 @@ class ServedIndex:
             for search, hits in zip(searches, rankings, strict=True)
         ]
 
-    def _explain(self, query: str, docid: str) -> dict[str, Any]:
+    def _explain(self, search: Search) -> dict[str, Any]:
+        query, docid = search.query, search.docids[0]
         if not self.searcher.index.holds([docid])[0]:
             raise NotFound(f"Document not found: {docid}")
         try:
-            explanation = asdict(self.searcher.explain(query, docid))
+            words = search.words == "all"
+            explanation = asdict(self.searcher.explain(query, docid, query_words=words))
         except HypseriniError as error:
             raise BadRequest(str(error)) from error
         return {
@@ -140,18 +174,18 @@ class ServedIndex:
     def _filter(self, query: str | None) -> Filter | None:
         # Never by `make_filter`, which opens files: a client names no file of this machine.
         try:
-            return None if query is None else Filter.matching(self.searcher.index, query)
+            return None if query is None else matching_filter(self.searcher.index, query)
         except HypseriniError as error:
             raise BadRequest(str(error)) from error
 
     def _answer(self, search: Search, hits: Hits, took: float) -> dict[str, Any]:
         """The answer in Pyserini's form; `cost`, where asked for, is ours."""
-        page = hits[search.offset :]
+        page = hits[search.offset : search.offset + search.hits]
         raws = self.searcher.index.stored_fields([hit.docid for hit in page], "raw")
         candidates = [
             {
                 "docid": hit.docid,
-                "score": hit.score,
+                "score": round(hit.score, SCORE_DIGITS),
                 "rank": rank,
                 "doc": shown_document(raw, parse=search.shown.parse, longest=search.shown.longest),
             }
@@ -166,22 +200,17 @@ class ServedIndex:
         if search.cost:
             answer["cost"] = {**asdict(hits.cost), "batch_ms": took}
             answer["cost"]["mode"] = hits.cost.mode or search.how.mode
+        if search.qid is not None and self.judged is not None:
+            ranking = [(hit.docid, hit.score) for hit in hits]
+            answer["judged"] = self.judged.verdict(search.qid, ranking)
         return answer
 
 
-def open_indexes(
-    paths: Sequence[str], *, limit: int = 256, threads: int = 1, **searcher: Any
-) -> dict[str, ServedIndex]:
-    """Open indexes to be served, each by the name of its folder.
-
-    Args:
-        paths: Their folders.
-        limit: Requests that may wait for each.
-        threads: Batches that each searches at once.
-        searcher: Further arguments of `LuceneHypencoderSearcher`.
+def index_names(paths: Sequence[str]) -> list[str]:
+    """What requests call the indexes of some folders.
 
     Raises:
-        HypseriniError: Two folders have one name, or an index cannot be opened.
+        HypseriniError: Two folders have one name.
     """
     names = [Path(path).resolve().name for path in paths]
     if len(set(names)) < len(names):
@@ -189,11 +218,36 @@ def open_indexes(
             f"two of the indexes have one name ({named(names)}), by which requests tell them"
             " apart: rename a folder, or link to it by another name."
         )
+    return names
+
+
+def open_indexes(
+    paths: Sequence[str],
+    *,
+    limit: int = 256,
+    threads: int = 1,
+    judged: Mapping[str, Judged] | None = None,
+    **searcher: Any,
+) -> dict[str, ServedIndex]:
+    """Open indexes to be served, each by the name of its folder.
+
+    Args:
+        paths: Their folders.
+        limit: Requests that may wait for each.
+        threads: Batches that each searches at once.
+        judged: The judged topics of those that have some, by name.
+        searcher: Further arguments of `LuceneHypencoderSearcher`.
+
+    Raises:
+        HypseriniError: Two folders have one name, or an index cannot be opened.
+    """
+    names = index_names(paths)
     served: dict[str, ServedIndex] = {}
     try:
         for name, path in zip(names, paths, strict=True):
             opened = LuceneHypencoderSearcher(path, **searcher)
-            served[name] = ServedIndex(name, opened, limit=limit, threads=threads)
+            topics = (judged or {}).get(name)
+            served[name] = ServedIndex(name, opened, limit=limit, threads=threads, judged=topics)
             served[name].warm()
     except BaseException:
         for index in served.values():

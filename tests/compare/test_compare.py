@@ -118,6 +118,22 @@ def test_a_picture_for_a_paper(files, ending: str) -> None:
     assert picture.read_bytes().startswith(start)
 
 
+def test_overlap_against_cost(files, index, topics_file, capsys) -> None:
+    pytest.importorskip("matplotlib")
+    picture = files["a"].with_name("costs.svg")
+    flags = ["--index", str(index), "--topics", str(topics_file)]
+    page(files, *flags, "--cost-picture", str(picture))
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    rows = [row for row in said if row[0] in ("fetch", "exhaustive")]
+    assert rows[-1][:3] == ["exhaustive", "1.000", "400"]
+    scored = [int(row[-2]) for row in rows]
+    assert scored[0] < scored[-2] <= 400
+    assert 0 < float(rows[0][2]) <= float(rows[-2][2]) <= 1
+    drawn = picture.read_text()
+    assert "overlap@10" in drawn
+    assert "documents scored a query" in drawn
+
+
 def test_what_is_missing_is_said_and_nothing_is_written(files, capsys) -> None:
     output = files["a"].with_name("report.html")
     base = ["--qrels", str(files["qrels"]), "--output", str(output)]
@@ -128,6 +144,7 @@ def test_what_is_missing_is_said_and_nothing_is_written(files, capsys) -> None:
         ([*runs, "--index", "nowhere"], "there is no index at nowhere"),
         ([*runs, "--picture", "p.txt"], "p.txt is no picture"),
         ([*runs, "--measures", "nDGC@10"], "unknown measure"),
+        ([*runs, "--cost-picture", "p.svg"], "--cost-picture belongs to comparisons with --index"),
     ):
         assert compare([*base, *flags]) == 2
         assert said in capsys.readouterr().err

@@ -124,6 +124,7 @@ def test_explain(client: Client, searcher):
             400,
             "Parameter 'max_doc_length' requires parse=true",
         ),
+        (DOC + "%20", {}, 400, "Path parameter 'docid' is required"),
         (DOC + "absent", {}, 404, "Document not found: absent"),
         ("/v2/x", {}, 404, "Expected route /v1/{index}/search or /v1/{index}/doc/{docid}"),
         ("/v1//etc/search", {"query": "a"}, 400, "Index not configured for this server: /etc"),
@@ -136,7 +137,7 @@ def test_errors_are_pyserinis(client: Client, path, parameters, status, message)
 def test_what_is_ours_is_checked(client: Client):
     for parameters, word in [
         ({"k1": 1, "b": 0.5}, "bm25"),
-        ({"k1": 1, "mode": "bm25"}, "together"),
+        ({"k1": 1, "mode": "bm25"}, "k1 and b must be set together"),
         ({"k1": "nan", "b": 0.5, "mode": "bm25"}, "finite"),
         ({"k1": 1, "b": 2, "mode": "bm25"}, "[0, 1]"),
         ({"mode": "fast"}, "auto"),

@@ -78,6 +78,36 @@ def test_three_columns_and_the_keyboard(browser, client: Client):
     assert faults == []
 
 
+def test_judged_topics_and_the_words_that_raised_a_score(browser, client: Client, topics):
+    page, _, faults = opened(browser, client)
+    page.wait_for_selector("#topics:not([hidden])")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("n")
+    page.wait_for_selector("section:nth-of-type(3) li")
+    assert page.input_value("#query") == topics["1"]
+    answer = client.get("/v1/made/search", query=topics["1"], mode="bm25", qid="1")[1]
+    shown = page.inner_text("section:nth-of-type(1) .ndcg")
+    assert shown == f"nDCG@10 {answer['judged']['nDCG@10']:.3f}"
+    relevant = {docid for docid, grade in answer["judged"]["grades"].items() if grade > 0}
+    marked = page.locator("section:nth-of-type(1) li.judged").evaluate_all(
+        "items => items.map(item => item.dataset.docid)"
+    )
+    assert set(marked) == relevant
+    page.wait_for_selector("section:nth-of-type(2) li:first-child[data-marks=raised]")
+    best = page.get_attribute("section:nth-of-type(2) li", "data-docid")
+    found = client.get(f"/v1/made/explain/{best}", query=topics["1"], words="document")[1]
+    assert found["explanation"]["query_words"] is None
+    values: dict[str, float] = {}
+    for word in found["explanation"]["document_words"]["words"]:
+        text = word["text"].lower()
+        values[text] = values.get(text, 0.0) + word["value"]
+    words = page.locator("section:nth-of-type(2) li:first-child mark").all_inner_texts()
+    assert words
+    assert all(values[word.lower()] > 0 for word in words)
+    assert max(values, key=values.__getitem__) in {word.lower() for word in words}
+    assert faults == []
+
+
 def test_it_fits_a_phone_and_the_dark(browser, client: Client):
     size = {"width": 360, "height": 700}
     page, _, _ = opened(browser, client, viewport=size, color_scheme="dark")
@@ -95,6 +125,9 @@ class HostileIndex:
 
     def about(self):
         return {"name": self.name, "documents": 1}
+
+    def topics(self):
+        return {"topics": [{"qid": HOSTILE, "text": HOSTILE}]}
 
     def submit(self, search):
         from concurrent.futures import Future
@@ -124,6 +157,9 @@ def test_hostile_documents_stay_text(browser):
         assert HOSTILE in page.inner_text("section:nth-of-type(1) li")
         assert page.locator("main img, main script").count() == 0
         assert page.title() == "hypserini"
+        # Nothing explains its scores, and the page says so.
+        page.wait_for_selector("section:nth-of-type(2) .legend.error")
+        assert "not known" in page.inner_text("section:nth-of-type(2) .legend")
         assert hosts == {f"127.0.0.1:{client.port}"}
         assert faults == []
         page.close()

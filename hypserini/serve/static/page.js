@@ -2,11 +2,11 @@
 // One query in three columns. All that comes from documents is set as text, never as HTML.
 
 const COLUMNS = [["bm25", "BM25"], ["auto", "q-net"], ["hybrid", "both, by RRF"]];
-const SNIPPET = 280;
 const LONGEST = 20000; // characters of a text, also when all of it is shown
 const by = (id) => document.getElementById(id);
 let asked = 0; // answers to earlier queries are dropped
 let wanted = false; // a search was asked for, perhaps before the indexes were known
+let explainer = null; // of the answers that are shown
 
 function make(name, kind, text) {
   const element = document.createElement(name);
@@ -36,51 +36,47 @@ function textOf(doc) {
   return both || JSON.stringify(doc);
 }
 
-function wordsOf(query) {
-  const words = query.toLowerCase().match(/[\p{L}\p{N}]{2,}/gu) ?? [];
-  return [...new Set(words)].sort((one, other) => other.length - one.length);
-}
-
-// The text from a little before the first word of the query, those words marked.
-function snippet(stored, words, whole) {
-  const text = whole ? stored : stored.replace(/\s+/g, " ");
-  const paragraph = make("p", "text");
-  const pattern = words.length ? new RegExp(`(?<![\\p{L}\\p{N}])(?:${words.join("|")})(?:e?s)?(?![\\p{L}\\p{N}])`, "giu") : null;
-  const first = pattern ? text.search(pattern) : -1;
-  const start = whole || first < 100 ? 0 : text.lastIndexOf(" ", first - 60) + 1;
-  const shown = whole ? text : text.slice(start, start + SNIPPET);
-  if (start) paragraph.append("… ");
-  let at = 0;
-  for (const match of pattern ? shown.matchAll(pattern) : []) {
-    paragraph.append(shown.slice(at, match.index), make("mark", "", match[0]));
-    at = match.index + match[0].length;
-  }
-  paragraph.append(shown.slice(at));
-  if (start + shown.length < text.length) paragraph.append(" …");
-  return paragraph;
-}
-
 function moved(rank, before) {
-  if (before === undefined) return make("span", "up", "▲ not among BM25's");
+  if (before === undefined) {
+    const fresh = make("span", "up", "▲ new");
+    fresh.title = "not among BM25's hits";
+    return fresh;
+  }
   const way = before - rank;
   const told = make("span", way > 0 ? "up" : way < 0 ? "down" : "", way ? `${way > 0 ? "▲" : "▼"}${Math.abs(way)}` : "=");
   told.title = `rank ${before} by BM25`;
   return told;
 }
 
-function hitItem(hit, words, ranks) {
+// How a hit was judged; nothing where the query is no judged topic.
+function grade(judged, docid) {
+  if (!judged) return [];
+  const given = judged.grades[docid];
+  if (given === undefined) return [make("span", "", "unjudged")];
+  return [make("span", given > 0 ? "relevant" : "", given > 0 ? `✓ relevant (${given})` : "not relevant")];
+}
+
+function hitItem(hit, words, ranks, judged) {
   const item = make("li");
   item.tabIndex = 0;
   item.dataset.docid = hit.docid;
   const head = make("div", "head");
-  head.append(make("b", "", hit.rank), make("span", "", hit.docid));
+  head.append(make("b", "", hit.rank), make("span", "docid", hit.docid));
   if (ranks) head.append(moved(hit.rank, ranks.get(hit.docid)));
-  head.append(make("span", "score", hit.score.toFixed(3)));
+  head.append(...grade(judged, hit.docid), make("span", "score", hit.score.toFixed(3)));
+  item.classList.toggle("judged", judged?.grades[hit.docid] > 0);
   const text = textOf(hit.doc);
-  item.append(head, snippet(text, words, false));
+  let marks = words;
+  item.append(head, make("p"));
+  item.draw = (found) => {
+    marks = found;
+    item.dataset.marks = marks.kind;
+    item.lastChild.replaceWith(snippet(text, marks, item.hasAttribute("data-open")));
+  };
+  item.draw(words);
   const turn = () => {
-    const open = item.toggleAttribute("data-open");
-    item.lastChild.replaceWith(snippet(text, words, open));
+    item.toggleAttribute("data-open");
+    item.draw(marks);
   };
   item.addEventListener("click", () => { if (!String(getSelection())) turn(); });
   item.addEventListener("keydown", (event) => { if (event.key === "Enter") turn(); });
@@ -102,39 +98,70 @@ function toldCost(cost) {
   return cost.evaluations ? `${ms}, ${cost.evaluations.toLocaleString()} documents scored (${cost.mode})` : ms;
 }
 
+const LEGEND = "Filled: raised the q-net's score. Underlined: the query's words.";
+
+function column(mode, name, answer, words, ranks) {
+  const section = make("section");
+  section.setAttribute("aria-label", name);
+  const heading = make("h2", "", name);
+  section.append(heading);
+  if (!answer) return section;
+  const judged = answer.judged;
+  if (judged) heading.append(" ", make("span", "ndcg", `nDCG@10 ${judged["nDCG@10"].toFixed(3)}`));
+  section.append(make("p", "cost", toldCost(answer.cost)));
+  section.append(make("p", "legend", mode === "bm25" ? "Underlined: the query's words." : LEGEND));
+  const list = make("ol");
+  const items = answer.candidates.map((hit) => hitItem(hit, words, mode === "bm25" ? null : ranks, judged));
+  list.append(...items);
+  section.append(list);
+  if (!items.length) section.append(make("p", "text", "nothing found"));
+  if (mode !== "bm25") for (const item of items) explainer.watch(item);
+  return section;
+}
+
+function newExplainer(index, query) {
+  explainer?.stop();
+  const explain = async (docid) => {
+    const path = `${place(index)}/explain/${encodeURIComponent(encodeURIComponent(docid))}`;
+    return (await ask(`${path}?${new URLSearchParams({ query, words: "document" })}`)).explanation;
+  };
+  const told = (reason) => {
+    for (const legend of [...document.querySelectorAll(".legend")].slice(1)) {
+      legend.textContent = `Underlined: the query's words; what raised the score is not known: ${reason}.`;
+      legend.classList.add("error");
+    }
+  };
+  explainer = new Explainer(explain, told);
+}
+
 async function search(event) {
   event?.preventDefault();
   const query = by("query").value.trim();
   wanted = Boolean(query);
-  if (!query || !by("index").value) return;
+  const index = by("index").value;
+  if (!query || !index) return;
   const mine = ++asked;
   const parameters = { query, hits: by("hits").value || 10, cost: "true", max_doc_length: LONGEST };
   if (by("filter").value.trim()) parameters.filter = by("filter").value.trim();
+  const qid = judgedTopic(query);
+  if (qid) parameters.qid = qid;
   history.replaceState(null, "", "#" + new URLSearchParams({ q: query, filter: parameters.filter ?? "" }));
   by("told").className = "";
   by("told").textContent = "searching";
   const answers = await Promise.allSettled(COLUMNS.map(([mode]) =>
-    ask(`${place(by("index").value)}/search?${new URLSearchParams({ ...parameters, mode })}`)));
+    ask(`${place(index)}/search?${new URLSearchParams({ ...parameters, mode })}`)));
   if (mine !== asked) return;
   const failed = answers.find((answer) => answer.status === "rejected");
+  const judged = answers.find((answer) => answer.value?.judged)?.value.judged;
   by("told").className = failed ? "error" : "";
-  by("told").textContent = failed ? failed.reason.message : "";
+  by("told").textContent = failed ? failed.reason.message
+    : judged ? `Topic ${judged.qid}: ${judged.relevant.toLocaleString()} relevant.` : "";
   const bm25 = answers[0].value?.candidates;
   const ranks = bm25 && new Map(bm25.map((hit) => [hit.docid, hit.rank]));
   const words = wordsOf(query);
-  by("columns").replaceChildren(...COLUMNS.map(([mode, name], n) => {
-    const column = make("section");
-    column.setAttribute("aria-label", name);
-    column.append(make("h2", "", name));
-    const answer = answers[n].value;
-    if (!answer) return column;
-    column.append(make("p", "cost", toldCost(answer.cost)));
-    const list = make("ol");
-    list.append(...answer.candidates.map((hit) => hitItem(hit, words, mode === "bm25" ? null : ranks)));
-    column.append(list);
-    if (!answer.candidates.length) column.append(make("p", "text", "nothing found"));
-    return column;
-  }));
+  newExplainer(index, query);
+  by("columns").replaceChildren(...COLUMNS.map(([mode, name], n) =>
+    column(mode, name, answers[n].value, words, ranks)));
 }
 
 function byKey(event) {
@@ -146,6 +173,7 @@ function byKey(event) {
   let column = lists.findIndex((items) => items.includes(document.activeElement));
   let row = column < 0 ? -1 : lists[column].indexOf(document.activeElement);
   if (event.key === "/") { by("query").focus(); by("query").select(); }
+  else if (event.key === "n" || event.key === "p") nextTopic(event.key === "n" ? 1 : -1);
   else if (["j", "k", "ArrowDown", "ArrowUp", "h", "l"].includes(event.key)) {
     if (column < 0) column = 0;
     if (event.key === "h") column = Math.max(0, column - 1);
@@ -164,6 +192,7 @@ async function begin() {
     by("index").replaceChildren(...indexes.map((index) =>
       new Option(`${index.name} (${index.documents.toLocaleString()})`, index.name)));
     if (chosen) by("index").value = chosen;
+    await loadTopics();
     by("told").className = "";
     by("told").textContent = "";
     if (wanted) await search();
@@ -178,7 +207,8 @@ by("query").value = start.get("q") ?? "";
 by("filter").value = start.get("filter") ?? "";
 wanted = start.has("q");
 by("ask").addEventListener("submit", search);
-by("index").addEventListener("change", search);
+by("index").addEventListener("change", async () => { await loadTopics(); await search(); });
+by("topic").addEventListener("change", chooseTopic);
 by("token").addEventListener("change", begin);
 document.addEventListener("keydown", byKey);
 by("query").focus(); // `autofocus` comes later than the first key may
