@@ -31,9 +31,8 @@ def three_nodes() -> Iterator[Any]:
     cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     for _ in range(2):
         cluster.add_node(**NODE)
-    cluster._shutdown_at_exit = (
-        False  # what is added later may be by a thread, which gets no signal
-    )
+    # Nodes that are added later may be by threads, where no handler of signals can be set.
+    cluster._shutdown_at_exit = False
     try:
         yield cluster
     finally:
