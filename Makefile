@@ -39,7 +39,7 @@ INPUTS ?= 100000
 
 flag = $(if $(2),--$(1) "$(2)")
 
-.PHONY: help setup jar demo index search test test-crash fuzz lint format bench bench-search bench-effectiveness bench-heads train-small wheel clean
+.PHONY: help setup jar demo index search test test-crash test-cluster fuzz lint format bench bench-search bench-effectiveness bench-heads train-small wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,8 +89,12 @@ test: jar $(LUCENE10)/.ready ## run the tests (offline, no GPU needed)
 	  $(RUN) -m pytest $(TESTS) --numprocesses $(WORKERS) \
 	  --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-crash: jar ## kill builds, searches and encodings 200 times (half an hour), check what is left
+test-crash: jar ## kill builds, changes, searches and encodings 300 times, check what is left
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest $(TESTS) -m slow -s $(ARGS)
+
+test-cluster: jar ## kill processes and nodes of a local Ray cluster 30 times (installs Ray), check
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[cluster]'
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest tests/test_cluster_crash.py -m slow -s $(ARGS)
 
 fuzz: $(READY) ## give every reader strange files (INPUTS=100000), name what none should raise
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m tests.fuzz $(call flag,inputs,$(INPUTS)) $(ARGS)

@@ -5,9 +5,42 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from hypserini.cluster.connection import import_ray
 from hypserini.errors import IndexingError
+
+TESTS = Path(__file__).parent
+NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 << 20}
+"""What a node of the tests' cluster has."""
+
+
+@contextmanager
+def three_nodes() -> Iterator[Any]:
+    """A cluster of three nodes on this machine; its workers import what the tests import."""
+    import_ray()
+    from ray.cluster_utils import Cluster
+
+    path = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(TESTS.parent), str(TESTS), *filter(None, [path])]
+    )
+    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    for _ in range(2):
+        cluster.add_node(**NODE)
+    # Nodes that are added later may be by threads, where no handler of signals can be set.
+    cluster._shutdown_at_exit = False
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+        if path is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = path
 
 
 def die_once(folder: str, number: int) -> int:
@@ -76,3 +109,19 @@ class Echo:
 
     def refuse(self) -> None:
         raise IndexingError(f"{self.name} refuses: ask another.")
+
+
+class Place:
+    """Answers where it is; the first that is told to die does."""
+
+    def __init__(self, folder: str) -> None:
+        self._mark = Path(folder) / "died"
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def die_once(self) -> str:
+        if not self._mark.exists():
+            self._mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "died once"

@@ -17,7 +17,7 @@ import pytest
 from conftest import make_documents, write_jsonl
 
 from hypserini import LuceneHypencoderSearcher, ShardedHypencoderSearcher
-from hypserini.cluster.connection import ClusterOptions, Share, connected, import_ray, share_of
+from hypserini.cluster.connection import ClusterOptions, Share, connected, share_of
 from hypserini.cluster.crew import Crew, Gone, refuse_gone
 from hypserini.cluster.signals import fault_handlers_kept
 from hypserini.cluster.tasks import run_tasks
@@ -36,30 +36,14 @@ import cluster_work as work
 
 pytestmark = pytest.mark.long
 
-TESTS = Path(__file__).parent
 LITTLE = Share(0.1, 0)
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     """A cluster of three nodes on this machine; its workers import what the tests import."""
-    import_ray()
-    from ray.cluster_utils import Cluster
-
-    path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(TESTS.parent), str(TESTS), *filter(None, [path])]
-    )
-    size: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 << 20}
-    cluster = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
-    for _ in range(2):
-        cluster.add_node(**size)
-    yield cluster
-    cluster.shutdown()
-    if path is None:
-        del os.environ["PYTHONPATH"]
-    else:
-        os.environ["PYTHONPATH"] = path
+    with work.three_nodes() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +150,21 @@ def test_an_object_that_works_longer_than_patience_is_waited_for(ray: Any, tmp_p
     try:
         crew.call("say", "made")
         assert crew.call("work", 4.5) == ["a"]
+    finally:
+        crew.close()
+
+
+def test_what_a_killed_replica_leaves_unanswered_another_answers(ray: Any, tmp_path: Path):
+    crew = Crew(ray, work.Place, [(str(tmp_path),)], LITTLE, 30, replicas=2)
+    try:
+        pids = {crew.call("pid")[0] for _ in range(4)}
+        assert len(pids) == 2  # in turn
+        assert crew.call("die_once") == ["died once"]  # the second was asked, not the first again
+        deadline = time.monotonic() + 60
+        after = {crew.call("pid")[0]}
+        while len(after) < 2 and time.monotonic() < deadline:
+            after.add(crew.call("pid")[0])
+        assert len(after - pids) == 1  # the dead one was replaced
     finally:
         crew.close()
 
@@ -317,7 +316,7 @@ def test_a_shard_that_is_away_refuses_the_query_or_is_named(
 ):
     whole = ranked({"1": there.search(topics["1"], 400, mode="exhaustive")})
     assert whole == ranked({"1": here.search(topics["1"], 400, mode="exhaustive")})
-    ray.kill(there._crew._actors[1])  # for good: Ray does not start it again
+    ray.kill(there._crew._actors[1][0])  # for good: Ray does not start it again
     with pytest.raises(ClusterError, match=r"^the shard shard-001 does not answer"):
         there.search(topics["1"])
     monkeypatch.setattr(there, "_allow_partial", True)

@@ -8,26 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_documents, write_jsonl
-from crash_runner import POINTS, Outcome, Point, Runner
+from crash_runner import Outcome, Point
+from crash_work import INDEX, Work, commit_of, docids, files_of, is_clean, kill_all, stored, working
 
-from hypserini import jvm
 from hypserini.encode.saved import SavedQNets
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.reader import Index
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = 320
-INDEX = ("hypserini.index", "--index", "ix", "--commit-every", "0", "--quiet")
 ENCODING = (*INDEX, "--collection", "new.jsonl", "--batch-size", "2")
 VECTORS = (*INDEX, "--vectors-from", "vectors/a.jsonl", "vectors/b.jsonl", "vectors/c.jsonl")
 SEARCH = (
@@ -43,101 +38,13 @@ SEARCH = (
 ENCODE = ("hypserini.encode", "--topics", "t.tsv", "--output", "q", "--batch-size", "2", "--quiet")
 
 
-# --- what is there --------------------------------------------------------------------------------
-
-
-def commit_of(folder: Path) -> object | None:
-    """Lucene's last commit in a folder, or None."""
-    if not list(folder.glob("segments_*")):
-        return None
-    directory = jvm.java_class("org.apache.lucene.store.FSDirectory")
-    path = jvm.java_class("java.nio.file.Path").of(str(folder))
-    opened = directory.open(path)
-    try:
-        return jvm.java_class("org.apache.lucene.index.SegmentInfos").readLatestCommit(opened)
-    finally:
-        opened.close()
-
-
-def is_clean(folder: Path) -> bool:
-    """Whether Lucene's own check finds nothing to complain of."""
-    directory = jvm.java_class("org.apache.lucene.store.FSDirectory")
-    path = jvm.java_class("java.nio.file.Path").of(str(folder))
-    opened = directory.open(path)
-    check = jvm.java_class("org.apache.lucene.index.CheckIndex")(opened)
-    try:
-        return bool(check.checkIndex().clean)
-    finally:
-        check.close()
-        opened.close()
-
-
-def docids(folder: Path) -> list[str]:
-    """All docids, sorted: several threads add documents in any order."""
-    with Index(folder) as index:
-        return sorted(index.docids())
-
-
-def stored(folder: Path) -> tuple[dict[str, str | None], np.ndarray]:
-    """The stored text of all documents, and their vectors in the order of the docids."""
-    with Index(folder) as index:
-        names = sorted(index.docids())
-        return {name: index.raw(name) for name in names}, index.vectors(names)
-
-
 # --- scenarios ------------------------------------------------------------------------------------
-
-
-@dataclass
-class Work:
-    """A folder in which commands are killed, what it is set back to, and what should come out."""
-
-    folder: Path
-    runner: Runner
-    reference: Path
-    old: list[str]
-    new: list[str]
-    kills: list[tuple[Point, Outcome]] = field(default_factory=list)
-
-    def reset(self, state: Path) -> None:
-        """Make the folder what `state` is."""
-        for path in self.folder.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        shutil.copytree(state, self.folder, dirs_exist_ok=True)
-
-    def names(self) -> set[str]:
-        return {path.name for path in self.folder.iterdir()}
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
-    base = tmp_path_factory.mktemp("crash")
-    folder, inputs, notes = base / "work", base / "inputs", base / "notes"
-    for path in (folder, inputs, notes, inputs / "vectors"):
-        path.mkdir()
-    old = [{**d, "id": f"old{i}"} for i, d in enumerate(make_documents(90, seed=1))]
-    new = make_documents(DOCUMENTS)
-    write_jsonl(inputs / "old.jsonl", old)
-    write_jsonl(inputs / "new.jsonl", new)
-    rows = np.random.default_rng(0).normal(size=(DOCUMENTS, 16)).round(3)
-    thirds = zip("abc", np.array_split(np.arange(DOCUMENTS), 3), strict=True)
-    for name, numbers in thirds:
-        lines = [{**new[i], "vector": rows[i].tolist()} for i in numbers]
-        write_jsonl(inputs / "vectors" / f"{name}.jsonl", lines)
-    (inputs / "t.tsv").write_text(
-        "".join(f"{i}\tindex {d['contents']}\n" for i, d in enumerate(new[:9]))
-    )
-    runner = Runner(folder, notes)
-    made = Work(folder, runner, base / "reference", [d["id"] for d in old], [d["id"] for d in new])
-    made.reset(inputs)
-    states = base / "states"
-    shutil.copytree(inputs, states / "empty")
-    (states / "empty").rename(base / "empty")
-    whole = runner.run(*INDEX, "--collection", "old.jsonl")
-    assert whole.status == 0, whole.said
-    shutil.copytree(folder, base / "old")
-    yield made
-    runner.close()
+    with working(tmp_path_factory.mktemp("crash")) as made:
+        yield made
 
 
 def state_of(work: Work, name: str) -> Path:
@@ -167,61 +74,6 @@ SCENARIOS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...], int]] = {
     "vectors-overwrite": ("old", VECTORS, ("--overwrite",), 14),
     "vectors-resume": ("half-vectors", VECTORS, ("--resume",), 8),
 }
-
-
-def points(calls: dict[str, int], count: int, rng: random.Random) -> list[Point]:
-    """So many points of a command: the named ones first, at their first and last calls and between,
-    then steps of Java's interrupted after random times."""
-    named = []
-    for name in POINTS:
-        last = calls.get(name, 0)
-        numbers = {1, 2, 3, last - 1, last, *(rng.randint(1, max(last, 1)) for _ in range(2))}
-        for number in sorted(n for n in numbers if 1 <= n <= last):
-            named += [Point(name, number, after) for after in (False, True)]
-    for name in ("commit", "put", "close"):
-        for number in range(1, calls.get(name, 0) + 1):
-            named += [Point(name, number), Point(name, number, after=True)]
-    rng.shuffle(named)
-    chosen = named[: (2 * count) // 3]
-    steps = [name for name in ("add", "commit", "close", "put") if calls.get(name)]
-    while len(chosen) < count:
-        name = rng.choice([*steps, "start", "commit" if "commit" in steps else "start"])
-        longest = {"start": 1.5, "put": 0.08}.get(name, 0.04)
-        number = rng.randint(1, calls[name])
-        chosen.append(Point(name, number, seconds=rng.uniform(0, longest)))
-    return chosen
-
-
-def kill_all(
-    work: Work,
-    state: str,
-    command: tuple[str, ...],
-    kills: int,
-    seed: str,
-    check: Callable[[Outcome], None],
-) -> None:
-    """Kill a command at so many points, each time from the same state, and check what is left."""
-    rng = random.Random(seed)
-    work.reset(state_of(work, state))
-    counting = work.runner.run(*command)
-    assert counting.status == 0, counting.said
-    wrong = []
-    done = 0
-    todo = points(counting.calls, kills, rng)
-    while done < kills:
-        point = todo.pop() if todo else Point("start", seconds=rng.uniform(0, 1.0))
-        work.reset(state_of(work, state))
-        killed = work.runner.run(*command, at=point)
-        if killed.status != -9:  # a random time after its end
-            continue
-        done += 1
-        work.kills.append((point, killed))
-        try:
-            check(killed)
-        except AssertionError as error:
-            wrong.append(f"{point}: {error}; there are {sorted(work.names())}")
-    print(f"{seed}: {done} kills, {len(wrong)} wrong")
-    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -286,7 +138,7 @@ def test_a_killed_build(name: str, work: Work) -> None:
             anew = work.runner.run(*command, *(["--overwrite"] if held else []))
             assert anew.status == 0, anew.said
 
-    kill_all(work, state, (*command, *flags), kills, name, check)
+    kill_all(work, state_of(work, state), (*command, *flags), kills, name, check)
 
 
 def reference_of(work: Work, command: tuple[str, ...]) -> tuple[dict[str, str | None], np.ndarray]:
@@ -294,13 +146,6 @@ def reference_of(work: Work, command: tuple[str, ...]) -> tuple[dict[str, str | 
     work.reset(work.reference.parent / "empty")
     assert work.runner.run(*command).status == 0
     return stored(work.folder / "ix")
-
-
-def files_of(index: Path) -> list[str]:
-    """What belongs in the folder of an index."""
-    commit = commit_of(index)
-    assert commit is not None
-    return sorted([*map(str, commit.files(True).toArray()), "write.lock"])  # type: ignore[attr-defined]
 
 
 def test_a_killed_search(work: Work) -> None:
@@ -319,7 +164,7 @@ def test_a_killed_search(work: Work) -> None:
         assert run.read_text() == new
         assert work.names() == before
 
-    kill_all(work, "searched", SEARCH, 10, "search", check)
+    kill_all(work, state_of(work, "searched"), SEARCH, 10, "search", check)
 
 
 def test_a_killed_encoding_of_topics(work: Work) -> None:
@@ -337,4 +182,4 @@ def test_a_killed_encoding_of_topics(work: Work) -> None:
         if not whole:
             assert work.names() == before | {"q"}
 
-    kill_all(work, "old", ENCODE, 8, "q-nets", check)
+    kill_all(work, state_of(work, "old"), ENCODE, 8, "q-nets", check)

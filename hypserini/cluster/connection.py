@@ -25,12 +25,14 @@ class ClusterOptions:
         cpus: Processors of each shard; None: see `share_of`.
         gpus: GPUs of each shard, also a part of one; None: see `share_of`.
         patience: Seconds that a shard may give no sign of life before a query does without it.
+        replicas: Processes that search each shard, in turn.
     """
 
     address: str = AUTO
     cpus: float | None = None
     gpus: float | None = None
     patience: float = 60.0
+    replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True)

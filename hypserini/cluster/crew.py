@@ -1,10 +1,15 @@
-"""Objects in processes of their own on the cluster, which are called all at once."""
+"""Objects in processes of their own on the cluster, which are called all at once.
+
+Of each there may be several, replicas, which are called in turn; what one does not answer, because
+its process died or is silent, another does meanwhile.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from hypserini.cluster.connection import Share
@@ -23,6 +28,23 @@ class Gone:
     """In place of an answer: why there is none."""
 
     reason: str
+
+
+Replica = tuple[int, int]
+"""The number of an object, and that of one of its replicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call that is under way.
+
+    Attributes:
+        reference: Of the answer; None where there was nobody to ask.
+        replicas: Who was asked, and who can be asked instead.
+    """
+
+    reference: Any
+    replicas: list[Replica]
 
 
 class Held:
@@ -47,10 +69,10 @@ class Held:
 
 
 class Crew:
-    """One object for each of some arguments, each in a process of its own on the cluster.
+    """Some objects for each of some arguments, each in a process of its own on the cluster.
 
     A process that dies is started again, there or on another node, and the calls that it had not
-    answered are repeated: they must change nothing. Thread safe.
+    answered are repeated, by a replica if there is one: they must change nothing. Thread safe.
 
     Args:
         ray: The connected module.
@@ -58,6 +80,7 @@ class Crew:
         arguments: Those of each object.
         share: What each takes of its node.
         patience: Seconds without an answer and without a sign of life, after which one is gone.
+        replicas: Objects for each of the arguments.
     """
 
     def __init__(
@@ -67,6 +90,7 @@ class Crew:
         arguments: Sequence[tuple[Any, ...]],
         share: Share,
         patience: float,
+        replicas: int = 1,
     ) -> None:
         self._ray = ray
         self._patience = patience
@@ -78,10 +102,12 @@ class Crew:
             max_concurrency=AT_ONCE,
             scheduling_strategy="SPREAD",
         )
-        self._actors = [actor.remote(maker, given) for given in arguments]
-        self._signs: dict[
-            int, Any
-        ] = {}  # of those that are gone: what will tell that they are back
+        self._actors = [
+            [actor.remote(maker, given) for _ in range(replicas)] for given in arguments
+        ]
+        self._turns = count()
+        self._signs: dict[Replica, Any] = {}
+        """Of those that are gone: what will tell that they are back."""
 
     def __len__(self) -> int:
         return len(self._actors)
@@ -96,40 +122,66 @@ class Crew:
         Raises:
             HypseriniError: As one of them raised it.
         """
-        asked = {
-            number: actor.call.remote(method, *arguments)
-            for number, actor in enumerate(self._actors)
-            if not self._is_gone(number)
-        }
-        return [
-            self._answer(number, asked[number]) if number in asked else Gone("it is still away")
-            for number in range(len(self))
+        turn = next(self._turns)
+        asked = [
+            self._ask(self._there(number, turn), method, arguments) for number in range(len(self))
         ]
+        return [self._answer(one, method, arguments) for one in asked]
 
     def close(self) -> None:
         """End all processes."""
-        for actor in self._actors:
+        for actor in chain.from_iterable(self._actors):
             self._ray.kill(actor)
 
-    def _is_gone(self, number: int) -> bool:
-        sign = self._signs.get(number)
+    def _there(self, number: int, turn: int) -> list[Replica]:
+        """The replicas of an object that are not gone, the one whose turn it is first."""
+        replicas = len(self._actors[number])
+        ordered = [(number, (turn + place) % replicas) for place in range(replicas)]
+        return [replica for replica in ordered if not self._is_gone(replica)]
+
+    def _ask(self, replicas: list[Replica], method: str, arguments: tuple[Any, ...]) -> Asked:
+        """Call the first of some replicas; while there is another, its death is told at once."""
+        if not replicas:
+            return Asked(None, [])
+        (number, place), *others = replicas
+        call = self._actors[number][place].call
+        if others:
+            call = call.options(max_task_retries=0)
+        return Asked(call.remote(method, *arguments), replicas)
+
+    def _answer(self, asked: Asked, method: str, arguments: tuple[Any, ...]) -> Any:
+        """What one of the replicas answers."""
+        answer: Any = Gone("it is still away")
+        while asked.reference is not None:
+            answer = self._wait(asked.replicas[0], asked.reference)
+            if not isinstance(answer, Gone):
+                break
+            asked = self._ask(asked.replicas[1:], method, arguments)
+        return answer
+
+    def _is_gone(self, replica: Replica) -> bool:
+        sign = self._signs.get(replica)
         if sign is not None and self._ray.wait([sign], timeout=0)[0]:
-            del self._signs[number]
+            self._signs.pop(replica, None)
             return False
         return sign is not None
 
-    def _answer(self, number: int, reference: Any) -> Any:
+    def _sign(self, replica: Replica) -> Any:
+        number, place = replica
+        return self._actors[number][place].is_there.remote()
+
+    def _wait(self, replica: Replica, reference: Any) -> Any:
         """Wait as long as the object works, and no longer than `patience` for one that does not."""
         while not self._ray.wait([reference], timeout=self._patience)[0]:
-            sign = self._actors[number].is_there.remote()
+            sign = self._sign(replica)
             if not self._ray.wait([sign, reference], timeout=self._patience)[0]:
                 self._ray.cancel(reference)
-                self._signs[number] = sign
+                self._signs[replica] = sign
                 return Gone(f"no sign of life for {2 * self._patience:g} s")
         try:
             return result_of(self._ray, reference)
         except ClusterError as error:
-            self._signs[number] = self._actors[number].is_there.remote()
+            self._signs[replica] = self._sign(replica)
             return Gone(str(error))
 
 

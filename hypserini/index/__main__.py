@@ -144,6 +144,7 @@ def run(args: argparse.Namespace) -> None:
         "device": args.device,
         "dtype": args.dtype,
         "resume": args.resume,
+        "overwrite": args.overwrite,
         "progress": not args.quiet,
         "collection_name": known.name if known else None,
     }
@@ -155,7 +156,6 @@ def run(args: argparse.Namespace) -> None:
             how["elsewhere"] = partial(build_on_cluster, cluster=cluster, progress=not args.quiet)
         built = build_shards(collection, index, model, _options(args), args.shards, **how)
     else:
-        how["overwrite"] = args.overwrite
         built = [build_index(collection, index, model, _options(args), **how)]
     seconds = time.perf_counter() - started
     documents = sum(metadata.consumed for metadata in built)
@@ -196,7 +196,7 @@ def _owners(args: argparse.Namespace) -> list[cli.Row]:
         (bool(args.shards), "--shards", "cluster"),
         (bool(args.cluster), "--cluster", "cluster_cpus cluster_gpus"),
         (not args.cluster, "one machine; on --cluster a shard has --cluster-cpus", "threads"),
-        (not args.shards, "one index, which --shards is not", "overwrite vectors_from"),
+        (not args.shards, "one index, which --shards is not", "vectors_from"),
         (
             not args.vectors_from,
             "encoding, which --vectors-from has behind it",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from hypserini.errors import IndexingError
 from hypserini.formats.collection import Collection
+from hypserini.formats.workplace import LOCK
 from hypserini.index import lucene_files
 from hypserini.index.build import build_index
-from hypserini.index.metadata import IndexMetadata, find_model
+from hypserini.index.metadata import PREFIX, IndexMetadata, find_model
 from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.index.sharded import ShardOfCollection
@@ -24,6 +26,9 @@ from hypserini.modeling.loading import load_model
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 65536
+
+_TAKEN = PREFIX + "taken"
+"""Under this, an index keeps which other it took in last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +72,37 @@ def change_index(
     """
     folders = folders_of(index)
     of_shards = read_shards(Path(index)) is not None
+    if of_shards:
+        _recount(Path(index))  # after a call that was killed
     wanted = options or IndexOptions()
     if not (isinstance(delete, str) or delete is None):
         delete = sorted(set(delete))
-        _tell_missing(folders, delete)
+        _tell_missing(folders, delete, resume)
     loaded = None
     if add is not None:
         loaded = _model(_metadata(folders[0]), folders[0], model, device, dtype)
-    changed = Changed(0, 0)
-    for number, folder in enumerate(folders):
-        like = wanted.like(_metadata(folder))
-        beside = None
-        if add is not None and loaded is not None:
-            beside = folder.with_name(folder.name + ".added")
+    likes = [wanted.like(_metadata(folder)) for folder in folders]
+    besides: list[Path | None] = [None] * len(folders)
+    if add is not None and loaded is not None:
+        for number, (folder, like) in enumerate(zip(folders, likes, strict=True)):
             source = (
                 ShardOfCollection(add, like.fields, number, len(folders))
                 if of_shards
                 else Collection(add, like.fields)
             )
+            beside = folder.with_name(folder.name + ".added")
             _encode_beside(source, beside, like, loaded, resume, progress)
-        one = _change(folder, like, beside, delete)
+            besides[number] = beside
+    changed = Changed(0, 0)
+    for folder, like, taken in zip(folders, likes, besides, strict=True):
+        one = _change(folder, like, taken, delete)
         changed = Changed(changed.added + one.added, changed.deleted + one.deleted)
     if of_shards:
         _recount(Path(index))
+    for taken in filter(None, besides):  # not before all shards have theirs: a kill can be mended
+        lucene_files.remove(taken)
+        (taken / LOCK).unlink(missing_ok=True)  # of a build that was killed at its very end
+        taken.rmdir()
     return changed
 
 
@@ -101,19 +114,31 @@ def _encode_beside(
     resume: bool,
     progress: bool,
 ) -> None:
-    if resume and lucene_files.has_commit(beside):
+    building = beside.with_name(beside.name + ".building")
+    if not resume:
+        for left in (beside, building):
+            if lucene_files.has_commit(left):
+                raise IndexingError(
+                    f"an unfinished addition lies in {left}: give --resume to go on with it, or"
+                    " remove that folder to start again."
+                )
+    elif lucene_files.has_commit(beside):
         return
-    begun = beside.with_name(beside.name + ".building").exists()
-    build_index(source, beside, model, options, resume=resume and begun, progress=progress)
+    build_index(
+        source, beside, model, options, resume=resume and building.exists(), progress=progress
+    )
 
 
 def _change(
     folder: Path, options: IndexOptions, beside: Path | None, delete: str | Sequence[str] | None
 ) -> Changed:
-    """Delete, and take in what lies beside, by one commit."""
+    """Delete, and take in what lies beside, by one commit; nothing that was taken in is again."""
     metadata = _metadata(folder)
     before = _committed(folder)
     added = 0
+    identity = "" if beside is None else _identity(beside)
+    if beside is not None and _user_data(folder).get(_TAKEN) == identity:
+        return Changed(_committed(beside), 0)
     with options.writer(folder, metadata.dimension, append=True) as writer:
         if isinstance(delete, str):
             writer.delete_matching(delete)
@@ -129,11 +154,8 @@ def _change(
             if added:
                 writer.add_indexes([beside])
         writer.finish_merges()
-        writer.commit(metadata.to_user_data())
+        writer.commit({**metadata.to_user_data(), _TAKEN: identity})
     lucene_files.remove_notes(folder)
-    if beside is not None:
-        lucene_files.remove(beside)
-        beside.rmdir()
     return Changed(added, before + added - _committed(folder))
 
 
@@ -145,9 +167,19 @@ def _sum(metadata: IndexMetadata, new: Index) -> IndexMetadata:
     return replace(metadata, **summed)
 
 
-def _metadata(folder: Path) -> IndexMetadata:
+def _identity(folder: Path) -> str:
+    """What no other commit of any index has."""
+    last = max(folder.glob("segments_*"), key=lambda path: int(path.name.split("_")[1], 36))
+    return hashlib.sha256(last.read_bytes()).hexdigest()
+
+
+def _user_data(folder: Path) -> dict[str, str]:
     with Index(folder) as index:
-        metadata = IndexMetadata.from_user_data(index.metadata, str(folder))
+        return index.metadata
+
+
+def _metadata(folder: Path) -> IndexMetadata:
+    metadata = IndexMetadata.from_user_data(_user_data(folder), str(folder))
     if metadata is None:
         raise IndexingError(
             f"the index {folder} was not made by hypserini, which cannot tell how its documents are"
@@ -175,12 +207,12 @@ def _committed(folder: Path) -> int:
         return index.num_docs
 
 
-def _tell_missing(folders: Sequence[Path], docids: Sequence[str]) -> None:
+def _tell_missing(folders: Sequence[Path], docids: Sequence[str], resume: bool) -> None:
     index = ", ".join(map(str, folders))
     with Index(folders) as opened:
         there = opened.holds(docids)
     missing = [docid for docid, held in zip(docids, there, strict=True) if not held]
-    if docids and len(missing) == len(docids):
+    if docids and len(missing) == len(docids) and not resume:
         raise IndexingError(
             f"none of the {len(docids):,} docids is in the index {index} (the first is"
             f" {docids[0]}): there is nothing to delete."

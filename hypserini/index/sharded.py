@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hypserini.defaults import index_path
 from hypserini.errors import IndexingError
 from hypserini.formats.collection import Collection, Document
-from hypserini.formats.workplace import BusyError, ForeignError, Workplace
+from hypserini.formats.workplace import LOCK, BusyError, ForeignError, Workplace
 from hypserini.index import lucene_files
 from hypserini.index.build import build_index
 from hypserini.index.metadata import IndexMetadata
@@ -79,6 +80,7 @@ class ShardBuild:
         device: As `build_index` takes it, like the next.
         dtype: The number format of the encoder.
         name: What to record as the collection's name.
+        generation: Tells their folders from those of shards that they replace.
     """
 
     source: str
@@ -90,10 +92,16 @@ class ShardBuild:
     device: str
     dtype: str
     name: str
+    generation: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all shards' folders."""
+        return [shard_name(number, self.generation) for number in range(self.shards)]
 
     def folder(self, number: int) -> Path:
         """The folder of a shard."""
-        return self.target / shard_name(number)
+        return self.target / shard_name(number, self.generation)
 
     def collection(self, number: int) -> ShardOfCollection:
         """The documents of a shard."""
@@ -126,9 +134,15 @@ class ShardBuild:
         )
 
 
-def shard_name(number: int) -> str:
+GENERATIONS = ("", "b")
+"""Shards that replace others grow beside these, under the other kind of name."""
+
+_NAMED = re.compile(r"shard-\d{3}(b?)(\.building)?")
+
+
+def shard_name(number: int, generation: str = "") -> str:
     """The name of a shard's folder."""
-    return f"shard-{number:03}"
+    return f"shard-{number:03}{generation}"
 
 
 Way = Callable[[ShardBuild], list[IndexMetadata]]
@@ -146,6 +160,7 @@ def build_shards(
     device: str = "auto",
     dtype: str = "float32",
     resume: bool = False,
+    overwrite: bool = False,
     progress: bool = True,
     collection_name: str | None = None,
     elsewhere: Way | None = None,
@@ -153,10 +168,13 @@ def build_shards(
     """Encode a collection into a folder of shards, one after the other.
 
     The folder is an index once all are complete. A document lies in the shard that `shard_of` says.
+    Shards that are replaced stay in use until the manifest names the new ones, which grow in the
+    same folder.
 
     Args:
         shards: How many.
         resume: Go on where an interrupted build was committed last; complete shards stay.
+        overwrite: Replace shards, or an unfinished build of some, that are there.
         elsewhere: What builds them instead (`on_cluster.py`); it takes no loaded model.
 
     The other arguments are those of `build_index`.
@@ -169,29 +187,56 @@ def build_shards(
     """
     if not 1 <= shards <= MOST:
         raise IndexingError(f"{shards} shards are too many or too few: give 1 to {MOST}.")
+    if resume and overwrite:
+        raise IndexingError("--resume and --overwrite exclude each other: give one of them.")
     target = Path(os.path.realpath(index_path(index)))
     name = collection_name or str(collection)
     place = Workplace(target)
-    _claim(place, {"shards": shards, "collection": name}, resume)
+    generation = _claim(place, {"shards": shards, "collection": name}, resume, overwrite)
     try:
+        if not resume:
+            _remove_generation(target, generation)
         named = _absolute(os.fspath(model)) if isinstance(model, str | os.PathLike) else ""
         source = _absolute(str(collection))
-        how = (settings, device, dtype, name)
+        how = (settings, device, dtype, name, generation)
         build = ShardBuild(source, target, named, options, shards, *how)
         if elsewhere is not None:
             built = elsewhere(build)
         else:
             built = _one_after_another(build, model, progress)
-        Shards(
-            [shard_name(number) for number in range(shards)],
-            [one.consumed for one in built],
-            built[0].model,
-            built[0].fingerprint,
-        ).write(target)
+        documents = [one.consumed for one in built]
+        Shards(build.names, documents, built[0].model, built[0].fingerprint).write(target)
+        _remove_generation(target, _other(generation))
+        lucene_files.remove_notes(target)
         place.leave()
+    except BaseException:
+        if not any(_of_generation(target, generation)):
+            place.remove()
+        raise
     finally:
         place.release()
     return built
+
+
+def _other(generation: str) -> str:
+    return GENERATIONS[1 - GENERATIONS.index(generation)]
+
+
+def _of_generation(target: Path, generation: str) -> Iterator[Path]:
+    """The folders of shards of one generation, complete or not."""
+    for folder in sorted(target.glob("shard-*")):
+        named = _NAMED.fullmatch(folder.name)
+        if named and named[1] == generation and folder.is_dir():
+            yield folder
+
+
+def _remove_generation(target: Path, generation: str) -> None:
+    """Remove the shards of one generation, but for what is the user's in their folders."""
+    for folder in _of_generation(target, generation):
+        lucene_files.remove(folder)
+        (folder / LOCK).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _one_after_another(
@@ -214,23 +259,20 @@ def _absolute(path: str) -> str:
     return os.path.abspath(path) if os.path.exists(path) else path
 
 
-def _claim(place: Workplace, notes: dict[str, Any], resume: bool) -> None:
-    """Take the folder of the shards, new or to be gone on with."""
+def _claim(place: Workplace, notes: dict[str, Any], resume: bool, overwrite: bool) -> str:
+    """Take the folder of the shards, new or to be gone on with; the generation to build."""
     target = place.folder
-    if read_shards(target) is not None or lucene_files.has_commit(target):
-        raise IndexingError(f"the index {target} exists: choose another --index for the shards.")
+    if lucene_files.has_commit(target):
+        raise IndexingError(
+            f"{target} is one index and not shards: choose another --index for the shards."
+        )
     begun = place.is_ours
-    if begun and not resume:
-        raise IndexingError(
-            f"an unfinished build of shards lies in {target}: give --resume to go on with it, or"
-            " another --index."
-        )
-    if resume and not begun:
-        raise IndexingError(
-            f"there is no unfinished build of shards at {target}: leave --resume out to start one."
-        )
+    there = read_shards(target) is not None
+    _check_wanted(target, begun, there, resume, overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if there and not begun:
+            (target / LOCK).touch()  # by its manifest, the folder is ours
         place.claim()
     except BusyError:
         raise IndexingError(
@@ -244,11 +286,34 @@ def _claim(place: Workplace, notes: dict[str, Any], resume: bool) -> None:
         raise IndexingError(
             f"cannot make an index at {target} ({error.strerror}): choose another --index."
         ) from error
-    noted = place.notes
-    if begun and noted and noted != notes:
+    noted = place.notes if resume else {}
+    generation = noted.pop("generation", None)
+    if generation not in GENERATIONS:  # nothing was begun
+        manifest = read_shards(target)
+        generation = GENERATIONS[manifest is not None and shard_name(0) in manifest.shards]
+    if noted and noted != notes:
         place.release()
         raise IndexingError(
             f"the build in {target} was begun with --shards {noted.get('shards')} of"
             f" {noted.get('collection')}: give the same to resume, or another --index."
         )
-    place.note(**notes)
+    place.note(**notes, generation=generation)
+    return generation
+
+
+def _check_wanted(target: Path, begun: bool, there: bool, resume: bool, overwrite: bool) -> None:
+    """Refuse to begin where something is, or to go on where nothing is."""
+    if resume and not begun:
+        also = ": give --overwrite to build it anew" if there else ": leave --resume out to start"
+        raise IndexingError(f"there is no unfinished build of shards at {target}{also}.")
+    if resume or overwrite:
+        return
+    if begun:
+        raise IndexingError(
+            f"an unfinished build of shards lies in {target}: give --resume to go on with it,"
+            " --overwrite to start again, or another --index."
+        )
+    if there:
+        raise IndexingError(
+            f"the index {target} exists: give --overwrite to replace it, or another --index."
+        )

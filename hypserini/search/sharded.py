@@ -77,10 +77,10 @@ class ShardedHypencoderSearcher(LuceneHypencoderSearcher):
 
     def _start(self, cluster: ClusterOptions) -> Crew:
         ray = self._held.enter_context(connected(cluster.address))
-        share = share_of(ray, cluster, len(self._names))
+        share = share_of(ray, cluster, len(self._names) * cluster.replicas)
         how = (self._device, self._dtype, self._residence, share.threads)
         arguments = [(str(Path(folder).absolute()), *how) for folder in self.index.folders]
-        crew = Crew(ray, Shard, arguments, share, cluster.patience)
+        crew = Crew(ray, Shard, arguments, share, cluster.patience, cluster.replicas)
         self._held.callback(crew.close)
         return crew
 

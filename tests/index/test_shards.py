@@ -127,7 +127,56 @@ def test_an_interrupted_build_of_shards_goes_on(
     with Index(tmp_path / "index") as index:
         assert len(set(index.docids())) == index.num_docs == DOCS
     assert build([*flags, "--resume"]) == 2
-    assert "exists" in capsys.readouterr().err
+    assert "give --overwrite to build it anew" in capsys.readouterr().err
+
+
+def test_shards_are_replaced_when_their_successors_are_complete(
+    tmp_path, collection, tiny_model, monkeypatch, capsys
+) -> None:
+    from hypserini.index import sharded
+
+    index = tmp_path / "index"
+    more = write_jsonl(tmp_path / "more.jsonl", make_documents(60, seed=3))
+    how = ["--model", str(tiny_model), "--index", str(index), "--quiet"]
+    old = [*how, "--collection", str(collection), "--shards", "2"]
+    new = [*how, "--collection", str(more), "--shards", "3"]
+    assert build(old) == 0
+    (index / "notes.txt").write_text("of the user's")
+    (index / "shard-001" / "mine.txt").write_text("too")
+    assert build(new) == 2
+    assert "give --overwrite to replace it" in capsys.readouterr().err
+
+    real = sharded.build_index
+    assert build([*new, "--overwrite", "--model", str(tmp_path / "nowhere")]) == 2
+    assert not (index / "hypserini.lock").exists()  # nothing was begun
+    begun: list[str] = []
+
+    def failing(source, folder, *args, **kwargs):
+        begun.append(folder.name)
+        with Index(index) as opened:
+            assert opened.num_docs == DOCS  # until all are there
+        if len(begun) == 2:
+            raise IndexingError("no room")
+        return real(source, folder, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sharded, "build_index", failing)
+        assert build([*new, "--overwrite"]) == 2
+        assert build(new) == 2
+        assert "--resume to go on with it, --overwrite to start again" in capsys.readouterr().err
+        assert build([*new, "--resume"]) == 0
+    assert begun == ["shard-000b", "shard-001b", "shard-001b", "shard-002b"]
+    left = {"hypserini-shards.json", "notes.txt", "shard-001", *set(begun)}
+    assert {path.name for path in index.iterdir()} == left
+    assert [path.name for path in (index / "shard-001").iterdir()] == ["mine.txt"]
+    with Index(index) as opened:
+        assert opened.num_docs == 60
+    assert build([*old, "--overwrite"]) == 2
+    assert "shard-001 exists and is not a Lucene index" in capsys.readouterr().err
+    (index / "shard-001" / "mine.txt").unlink()
+    assert build([*old, "--overwrite"]) == 0
+    assert read_shards(index).shards == ["shard-000", "shard-001"]
+    assert build([*how, "--collection", str(more), "--overwrite"]) == 2  # one index over shards
 
 
 def test_what_cannot_be_searched_as_one_is_said(made, tmp_path, other_model, collection) -> None:

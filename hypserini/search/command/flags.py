@@ -98,7 +98,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_encoding_arguments(parser, documents=False)
     cli.add_device_arguments(parser)
-    cli.add_cluster_arguments(parser).add_argument(
+    cluster = cli.add_cluster_arguments(parser)
+    cluster.add_argument(
+        "--replicas",
+        type=cli.whole(1, 100),
+        default=1,
+        help="processes that search each shard, in turn; where one dies, another answers while it"
+        " is started again (default: 1)",
+    )
+    cluster.add_argument(
+        "--cluster-patience",
+        type=cli.number(1),
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a shard may neither answer nor give a sign of life (default: 60)",
+    )
+    cluster.add_argument(
         "--allow-partial",
         action="store_true",
         help="do without shards that do not answer, which the log and the run's tag say, instead of"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hypserini import cli
+from hypserini.cluster.connection import ClusterOptions
 from hypserini.errors import HypseriniError
 from hypserini.search.command import plan as plans
 from hypserini.search.command.plan import Around, Output, Place, SearchPlan, Telling
@@ -48,7 +49,7 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
             threads=args.threads,
             q_net_size=args.q_net_size,
             cascade=args.cascade,
-            cluster=cli.cluster_options(args),
+            cluster=_cluster(args),
             allow_partial=args.allow_partial,
         ),
         around=around,
@@ -102,7 +103,8 @@ def _owners(args: argparse.Namespace, mode: str) -> list[cli.Row]:
         (args.query is not None, "--query", "explain"),
         (bool(args.topics), "--topics", "target_overlap explain_cost encoded_queries batch_size"),
         (not args.interactive, "--topics or --query", "hybrid max_passage"),
-        (bool(args.cluster), "--cluster", "cluster_cpus cluster_gpus allow_partial"),
+        (bool(args.cluster), "--cluster", "cluster_cpus cluster_gpus cluster_patience"),
+        (bool(args.cluster), "--cluster", "replicas allow_partial"),
         (not args.cluster, "one machine, which --cluster is not", "adaptive target_overlap"),
         (
             not args.encoded_queries,
@@ -135,6 +137,13 @@ def _owners(args: argparse.Namespace, mode: str) -> list[cli.Row]:
         (args.hybrid == "rrf", "--hybrid rrf", "rrf_k"),
         (args.max_passage, "--max-passage", "max_passage_hits max_passage_delimiter"),
     ]
+
+
+def _cluster(args: argparse.Namespace) -> ClusterOptions | None:
+    cluster = cli.cluster_options(args)
+    if cluster is None:
+        return None
+    return replace(cluster, patience=args.cluster_patience, replicas=args.replicas)
 
 
 def _options(args: argparse.Namespace, mode: str) -> Any:
