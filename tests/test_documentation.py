@@ -28,6 +28,8 @@ from pyserini_offline import offline
 from hypserini import LuceneHypencoderSearcher, cli
 from hypserini.search.bm25 import Bm25
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES_BELOW = sorted((ROOT / "docs").glob("*/*.md"))
