@@ -39,7 +39,7 @@ INPUTS ?= 100000
 
 flag = $(if $(2),--$(1) "$(2)")
 
-.PHONY: help setup jar demo index search test test-crash test-cluster fuzz lint format bench bench-search bench-effectiveness bench-heads train-small wheel clean
+.PHONY: help setup jar demo index search test test-crash test-cluster fuzz lint format bench bench-search bench-effectiveness bench-heads train-small wheel docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -123,8 +123,32 @@ bench-heads: jar ## train heads over frozen vectors (hours; ARGS="--pairs ... --
 train-small: jar ## train the bundled model again (hours; see its README)
 	$(RUN) -m hypserini.demo.train_small $(ARGS)
 
-wheel: jar ## build a wheel that carries the jar
+# The fat jar of the other line of Pyserini, which the wheel's second jar is compiled against.
+OTHER := $(if $(filter 3.11,$(VERSION)),$(LUCENE10),.cache/lucene9)
+
+.cache/lucene9/.ready: | $(READY)
+	@mkdir -p $(@D)
+	$(RUN) -m pip download --quiet --no-deps --python-version 3.11 --no-binary=:none: \
+	  --dest $(@D) pyserini==1.6.0
+	$(RUN) .ci/extract_jar.py $(@D) && touch $@
+
+wheel: jar $(OTHER)/.ready ## build a wheel with the jars of both Lucene lines: no compiler is needed
+	ANSERINI_CLASSPATH=$(CURDIR)/$(OTHER) $(RUN) -m hypserini.jvm
 	$(RUN) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(RUN) .ci/check_wheel.py dist
+
+# In an environment of their own: the demo's collection is the documentation of what is installed.
+docs: .venv-docs/.ready ## build the documentation as a site: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --quiet --strict
+	@! grep -rE '<(script|link|img|iframe)[^>]*(src|href)="?https?:' build/site --include='*.html' \
+	  || { echo "these pages ask another host for something"; exit 1; }
+
+.venv-docs/.ready: pyproject.toml constraints.txt
+	$(INTERPRETER) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --upgrade pip
+	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt \
+	  $$($(INTERPRETER) .ci/extra.py docs)
+	@touch $@
 
 clean: ## remove what the targets made, but for collections, indexes and runs
 	rm -rf .venv-* .cache build dist hypserini/jars .pytest_cache .mypy_cache .ruff_cache

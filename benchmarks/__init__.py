@@ -1,1 +1,1 @@
-"""The measurements behind the README's figures: `python -m benchmarks [name ...]`."""
+"""The measurements behind the documentation's figures: `python -m benchmarks [name ...]`."""

@@ -112,7 +112,7 @@ def encode_topics(args: argparse.Namespace) -> None:
     topics = load_topics(args.topics)
     known = defaults.COLLECTIONS.get(topics.family or "")
 
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from hypserini.encode import QueryEncoder
     from hypserini.encode.saved import save_q_nets

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hypserini.encode.encoders import DocumentEncoder
 from hypserini.errors import CollectionError, ModelError

@@ -6,7 +6,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 
 class BuildProgress:

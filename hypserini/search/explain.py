@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from hypserini.errors import ModelError
 from hypserini.index.reader import Index
 from hypserini.modeling import DualEncoder, QNet
 from hypserini.modeling.recorded import RecordedEncoder
+from hypserini.search.rendering import words_html
 
 STEPS = (32, 64, 128, 256)
 """Points of the way from the baseline to the text; more where fewer do not add up."""
@@ -58,6 +60,9 @@ class Words:
         found = [Word(text, value) for text, value in totals.items() if sign * value > 0]
         return sorted(found, key=lambda word: -sign * word.value)[:count]
 
+    def _repr_html_(self) -> str:
+        return words_html((word.text, word.value) for word in self.words)
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreExplanation:
@@ -79,6 +84,17 @@ class ScoreExplanation:
     bent: float
     query_words: Words | None
     document_words: Words | None
+
+    def _repr_html_(self) -> str:
+        made_of = f"{self.score:.4f} = {self.linear:.4f} linear {self.bent:+.4f} bent"
+        named = (("query", self.query_words), ("document", self.document_words))
+        texts = (
+            f"<p><small>{name}, {words.baseline:.4f} without words:</small><br>"
+            f"{words._repr_html_()}</p>"
+            for name, words in named
+            if words is not None
+        )
+        return f"<p><b>{escape(self.docid)}</b> {made_of}</p>{''.join(texts)}"
 
 
 def explain_score(

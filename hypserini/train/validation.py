@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hypserini.encode import DocumentEncoder, QueryEncoder
 from hypserini.evaluate.measures import evaluate, mean, parse_measure

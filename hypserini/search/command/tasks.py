@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hypserini import defaults, jvm
 from hypserini.encode.saved import SavedQNets

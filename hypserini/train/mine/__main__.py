@@ -237,7 +237,7 @@ def _open_topics(args: argparse.Namespace) -> Callable[[Index], Tasks]:
 
 
 def _write(file: IO[str], miner: Miner, tasks: Tasks, *, quiet: bool) -> None:
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     with tqdm(total=len(tasks), desc="mining", unit=" examples", disable=quiet) as bar:
         for example in miner.mine(tasks):

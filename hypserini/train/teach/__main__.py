@@ -87,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Score as the flags say."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from hypserini.train.data.examples import read_examples
     from hypserini.train.teach.teachers import open_teacher
