@@ -77,6 +77,30 @@ def refuse_ignored(args: argparse.Namespace, rows: Iterable[Row]) -> None:
                 raise HypseriniError(f"{args.given[name]} belongs to {owner}: leave it out.")
 
 
+OUTPUTS = ("output", "per_query", "picture", "cost_picture")
+
+
+def keep_inputs(args: argparse.Namespace) -> None:
+    """Refuse an output that is a file which another flag names: it would be read and then lost.
+
+    Raises:
+        HypseriniError: Names both flags and the file.
+    """
+    files = [
+        (name, str(one))
+        for name, value in vars(args).items()
+        for one in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(one, str | os.PathLike) and os.path.isfile(one)
+    ]
+    for output, path in files:
+        for name, other in files:
+            if output in OUTPUTS and name != output and os.path.samefile(path, other):
+                flag, its = (args.given.get(one, one) for one in (output, name))
+                raise HypseriniError(
+                    f"{flag} {path} is the file that {its} names: choose another one."
+                )
+
+
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     """The argparse type of whole numbers from `least` to `most`.
 
@@ -241,6 +265,7 @@ def main(
     _set_up_logging(args.quiet)
     _let_terminate_clean_up()
     try:
+        keep_inputs(args)
         command(args)
         sys.stdout.flush()
     except BrokenPipeError:

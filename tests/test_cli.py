@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import subprocess
 import sys
@@ -54,6 +55,29 @@ def test_a_text_of_other_bytes_can_be_searched_for() -> None:
     assert cli.text("caf\u00e9") == "caf\u00e9"
     assert cli.text("caf\udce9") == "caf\ufffd"
     assert cli.text("caf\udcc3\udca9") == "caf\u00e9"  # UTF-8 that the locale did not let through
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "said"),
+    [
+        ("search", "--index ix --topics {file} --output {file}", "--topics"),
+        ("search", "--index ix --topics t --rerank-run {file} --output {link}", "--rerank-run"),
+        ("evaluate", "--qrels q --run a {file} --per-query {file}", "--run"),
+        ("compare", "--runs a {file} --qrels q --output {link}", "--runs"),
+        ("compare", "--runs a b --qrels q --output o --picture {file} --topics {file}", "--topics"),
+        ("train.mine", "--index ix --input {file} --output {file}", "--input"),
+        ("train.teach", "--input {file} --output {link} --model m", "--input"),
+    ],
+)
+def test_no_file_is_read_and_written(tmp_path, command: str, flags: str, said: str, capsys) -> None:
+    file, link = tmp_path / "mine.txt", tmp_path / "link"
+    file.write_text("1 mine\n")
+    link.symlink_to(file)
+    main = importlib.import_module(f"hypserini.{command}.__main__").main
+    assert main(flags.format(file=file, link=link).split()) == 2
+    message = capsys.readouterr().err
+    assert f"is the file that {said} names" in message
+    assert file.read_text() == "1 mine\n"
 
 
 def make_parser() -> cli.Parser:

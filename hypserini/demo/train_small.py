@@ -38,7 +38,7 @@ VALIDATION_DOCUMENTS = 6_000
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's flags; the defaults are the bundled model's recipe."""
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m hypserini.demo.train_small",
         description="Train the bundled model from nothing, as its model card says.",
     )

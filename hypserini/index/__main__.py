@@ -262,7 +262,9 @@ def change(args: argparse.Namespace) -> None:
 
     delete = args.delete
     if delete is not None and means_docids_file(delete):
-        delete = list(read_docids(delete, IndexingError))
+        delete = list(read_docids(args.delete, IndexingError))
+        if not delete:
+            raise IndexingError(f"{args.delete} lists no docids: there is nothing to delete.")
     started = time.perf_counter()
     changed = change_index(
         index,

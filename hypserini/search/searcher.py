@@ -116,6 +116,11 @@ class LuceneHypencoderSearcher:
         self._field_is_chosen = False
         self._choosing = threading.Lock()
         try:
+            if not self.index.num_docs:
+                raise IndexingError(
+                    f"the index {self.index.path} holds no documents: add some with"
+                    " `python -m hypserini.index --add`."
+                )
             self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(self.index.path))
             self._texts = StoredTexts(self.index)
             if self._model is not None and not isinstance(self._model, str):
