@@ -169,8 +169,10 @@ def test_the_blocks_of_a_page_run(name: str, request, monkeypatch: pytest.Monkey
 
 def check(words: list[str]) -> None:
     """A command must be one: accepted by its parser, or there at all."""
-    while re.match(r"\w+=", words[0]):
+    while words and re.match(r"\w+=", words[0]):
         words = words[1:]
+    if not words:
+        return
     if "-m" in words and words[0] in ("python", "torchrun"):
         module, *flags = words[words.index("-m") + 1 :]
         if module.startswith("hypserini"):
@@ -228,7 +230,7 @@ def test_the_marker_is_rare_and_every_block_says_what_it_is() -> None:
     run = [block for block in found if block.language in ("bash", "python") and block.runs]
     marked = [block for block in found if block.text.startswith(NOT_RUN)]
     assert len(run) > 2 * len([block for block in marked if block.page.name not in PARSED])
-    assert {block.language for block in found} <= {"bash", "python", "yaml", "json", "text", ""}
+    assert {block.language for block in found} <= {"bash", "python", "yaml", "json", "nginx", "text", ""}
 
 
 def test_pyserinis_names_in_the_migration_tables_are_pyserinis() -> None:

@@ -15,8 +15,8 @@ import org.apache.lucene.index.TieredMergePolicy;
  *
  * <p>Segments are flushed without a graph ({@link VectorCodec}). A merge takes over the graph of its
  * largest segment and puts the vectors of the others into it, by all threads. So those without are
- * merged into the largest that has one and still has room, as soon as together they are as large: what
- * is copied for it then stays within twice the index. Segments that have graphs are merged in tiers,
+ * merged into the last that has one, if it still has room, as soon as together they are as large:
+ * what is copied for it then stays within twice the index. Segments that have graphs are merged in tiers,
  * as ever.
  */
 final class GraphMergePolicy extends TieredMergePolicy {
@@ -69,20 +69,18 @@ final class GraphMergePolicy extends TieredMergePolicy {
         size += more;
       }
     }
-    SegmentCommitInfo base = null;
-    long baseSize = 0;
-    for (SegmentCommitInfo segment : graphs) {
-      long its = size(segment, context);
-      if (its > baseSize && its + size <= most) {
-        base = segment;
-        baseSize = its;
-      }
+    // The last one, so that documents keep their order.
+    SegmentCommitInfo base = graphs.size() == 0 ? null : graphs.info(graphs.size() - 1);
+    long baseSize = base == null ? 0 : size(base, context);
+    if (baseSize + size > most) {
+      base = null;
+      baseSize = 0;
     }
     if (taken.isEmpty() || (!isLast && flat.size() < MOST_FLAT && size < baseSize)) {
       return null;
     }
     if (base != null && baseSize <= TOO_LARGE * size) {
-      taken.add(0, base); // documents keep their order
+      taken.add(0, base);
     }
     MergeSpecification one = new MergeSpecification();
     one.add(new OneMerge(taken));
