@@ -230,7 +230,15 @@ def test_the_marker_is_rare_and_every_block_says_what_it_is() -> None:
     run = [block for block in found if block.language in ("bash", "python") and block.runs]
     marked = [block for block in found if block.text.startswith(NOT_RUN)]
     assert len(run) > 2 * len([block for block in marked if block.page.name not in PARSED])
-    assert {block.language for block in found} <= {"bash", "python", "yaml", "json", "nginx", "text", ""}
+    assert {block.language for block in found} <= {
+        "bash",
+        "python",
+        "yaml",
+        "json",
+        "nginx",
+        "text",
+        "",
+    }
 
 
 def test_pyserinis_names_in_the_migration_tables_are_pyserinis() -> None:
