@@ -52,6 +52,7 @@ def _ndcg(trained: Path) -> list[float]:
     return [entry["eval_nDCG@10"] for entry in history if "eval_nDCG@10" in entry]
 
 
+@pytest.mark.slow  # trains all stages; what they are made of has tests of its own in tests/train
 def test_each_stage_begins_where_the_words_ended(folder: Path) -> None:
     plan = recipe.Recipe(folder, use_cpu=True)
     pairs = folder / "pairs.jsonl"
