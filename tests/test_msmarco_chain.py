@@ -1,7 +1,5 @@
 """The whole chain of `--topics dl19`, with a stand-in for what only the web has.
 
-pytestmark = pytest.mark.long
-
 A checkpoint of the published shape (random weights, the paper's file format) lies in the hub's
 cache under its name, topics and judgements lie where Pyserini caches them, and the collection is a
 file in MS MARCO's own format.
@@ -18,6 +16,8 @@ from pathlib import Path
 import pytest
 from conftest import make_documents, make_tokenizer
 from rankings import scores_like
+
+pytestmark = pytest.mark.long
 
 MODEL = "jfkback/hypencoder.6_layer"
 INDEX = "indexes/msmarco-v1-passage.hypencoder.6_layer"
@@ -86,9 +86,29 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def run(workplace: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in the working folder, as a user would."""
-    return python(workplace, "-m", f"hypserini.{module}", *arguments)
+COMMANDS = """
+import json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
+from io import StringIO
+for module, *arguments in json.loads(sys.argv[1]):
+    out, error = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(error):
+        status = import_module(f"hypserini.{module}.__main__").main(arguments)
+    print(json.dumps([status or 0, out.getvalue(), error.getvalue()]))
+"""
+
+
+def run(workplace: Path, *commands: tuple[str, ...]) -> list[tuple[int, str, str]]:
+    """Give commands, each a module and its arguments, in the working folder, in one process.
+
+    Returns:
+        Exit status, output and errors of each.
+    """
+    done = python(workplace, "-c", COMMANDS, json.dumps(commands))
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    return [tuple(json.loads(line)) for line in lines]
 
 
 def python(workplace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -111,28 +131,31 @@ def python(workplace: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 def test_dl19_is_searched_and_evaluated_without_further_flags(workplace: Path) -> None:
     search = ("search", "--topics", "dl19", "--output", "run.txt")
-
-    missing = run(workplace, *search)
-    assert missing.returncode == 2
-    assert "make index COLLECTION=msmarco-v1-passage" in missing.stderr.splitlines()[-1]
-    assert INDEX in missing.stderr.splitlines()[-1]
-
     collection = ("--collection", "msmarco-v1-passage", "--collection-path", "collection.tsv")
-    indexed = run(workplace, "index", *collection)
-    assert indexed.returncode == 0, indexed.stderr
-    assert (workplace / INDEX).is_dir()
-    assert MODEL in indexed.stdout
+    evaluate = ("evaluate", "--qrels", "dl19", "--run", "run.txt")
+    missing, indexed, searched, evaluated = run(
+        workplace, search, ("index", *collection), search, evaluate
+    )
+    status, _, error = missing
+    assert status == 2
+    assert "make index COLLECTION=msmarco-v1-passage" in error.splitlines()[-1]
+    assert INDEX in error.splitlines()[-1]
 
-    searched = run(workplace, *search)
-    assert searched.returncode == 0, searched.stderr
+    status, out, error = indexed
+    assert status == 0, error
+    assert (workplace / INDEX).is_dir()
+    assert MODEL in out
+
+    status, _, error = searched
+    assert status == 0, error
     lines = [line.split() for line in (workplace / "run.txt").read_text().splitlines()]
     assert [qid for qid, *_ in lines] == [qid for qid in TOPICS for _ in range(PASSAGES)]
     assert {len(line) for line in lines} == {6}
 
-    evaluated = run(workplace, "evaluate", "--qrels", "dl19", "--run", "run.txt")
-    assert evaluated.returncode == 0, evaluated.stderr
+    status, out, error = evaluated
+    assert status == 0, error
     for measure in ("nDCG@10", "RR(rel=2)", "R(rel=2)@1000"):
-        assert measure in evaluated.stdout
+        assert measure in out
 
 
 BY_NAME = """
@@ -165,12 +188,13 @@ def test_the_index_is_opened_by_its_name_as_pyserinis_are(workplace: Path) -> No
 
 
 def test_what_is_not_there_is_asked_for_in_one_sentence(workplace: Path) -> None:
-    no_topics = run(workplace, "search", "--topics", "dl20", "--output", "run20.txt")
-    assert no_topics.returncode == 2
-    assert "dl20" in no_topics.stderr.splitlines()[-1]
-    assert "Traceback" not in no_topics.stderr
-    no_collection = run(workplace, "index", "--collection", "msmarco-v1-passage", "--overwrite")
-    assert no_collection.returncode == 2
-    assert "collection.tsv" in no_collection.stderr.splitlines()[-1]
-    assert "Traceback" not in no_collection.stderr
+    for command, named in (
+        (("search", "--topics", "dl20", "--output", "run20.txt"), "dl20"),
+        (("index", "--collection", "msmarco-v1-passage", "--overwrite"), "collection.tsv"),
+    ):
+        module, *arguments = command
+        done = python(workplace, "-m", f"hypserini.{module}", *arguments)
+        assert done.returncode == 2
+        assert named in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
     assert not (workplace / "run20.txt").exists()

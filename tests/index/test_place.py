@@ -427,7 +427,7 @@ def test_a_disk_that_is_full_is_told_and_the_build_resumed(
     disk = small_disk("1300k")
     source = write_jsonl(tmp_path / "corpus.jsonl", make_documents(6000))
     base = ["--collection", str(source), "--index", str(disk / "ix"), "--model", str(tiny_model)]
-    base += ["--commit-every", "0", "--batch-size", "8", "--quiet"]
+    base += ["--commit-every", "0", "--batch-size", "32", "--quiet"]
     assert main(base) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "No space left on device" in error
