@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypserini.errors import TrainingError, shorten
+import yaml
+
+from hypserini.errors import shorten
 from hypserini.formats.values import Malformed
 
 LARGEST = 1 << 20
@@ -19,12 +21,7 @@ def parse_yaml(text: str) -> Any:
     Raises:
         Malformed: it is no YAML, holds a value that its own syntax does not make one
             (`2020-13-45`), is nested too deeply, or grows beyond measure by its aliases.
-        TrainingError: PyYAML is not installed.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise TrainingError("training needs PyYAML: pip install 'hypserini[train]'.") from error
     loader = None
     try:
         loader = yaml.SafeLoader(text)

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from hypserini.modeling import HypencoderDualEncoder
 from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.train.recipe.config import TrainingConfig
@@ -185,8 +187,6 @@ def _table(values: dict[str, Any]) -> str:
 
 
 def _yaml(values: Any) -> str:
-    import yaml
-
     plain = json.loads(json.dumps(values, default=str))  # a caller may give paths
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
