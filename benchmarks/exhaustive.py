@@ -17,7 +17,7 @@ from benchmarks.machine import best_of, table
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
 from hypserini.modeling import QNet, QNetConfig
-from hypserini.search.modes.exhaustive import Scan
+from hypserini.search.scan import Scan
 from hypserini.search.scorer import QNetScorer, drive
 
 BLOCK_OF_PRODUCTS = 512

@@ -56,7 +56,7 @@ SEARCH = """
 import sys, torch
 from hypserini import jvm
 from hypserini.index.reader import Index
-from hypserini.search.modes.exhaustive import Scan
+from hypserini.search.scan import Scan
 assert jvm.lucene_version().startswith("10.")
 with Index(sys.argv[1]) as index, Scan(index, 1, k=100) as scan:
     while n := scan.next():

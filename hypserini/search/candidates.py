@@ -54,6 +54,10 @@ class Candidates:
     def _tensor(buffer: Any, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.from_numpy(jvm.shared_array(buffer, shape, np.dtype("=f4")))
 
+    def leave_vectors(self) -> None:
+        """Hand out documents' numbers alone from now on: `vectors` stays as it is."""
+        self._java.leaveVectors()
+
     def next(self) -> int:
         """Hand out the next documents; returns how many, 0 when there are no more."""
         return self._java.next()

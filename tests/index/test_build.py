@@ -24,7 +24,7 @@ def build(*arguments: object) -> int:
 
 def docids(path: Path) -> list[str]:
     """All docids of an index, through an exhaustive scan."""
-    from hypserini.search.modes.exhaustive import Scan
+    from hypserini.search.scan import Scan
 
     with Index(path) as index, Scan(index, queries=1, k=max(1, index.num_docs)) as scan:
         while n := scan.next():

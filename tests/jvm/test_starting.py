@@ -22,7 +22,7 @@ from hypserini.index.writer import IndexWriter
 from hypserini.jvm import jar
 from hypserini.jvm.threads import detached
 from hypserini.search.bm25 import Bm25
-from hypserini.search.modes.exhaustive import Scan
+from hypserini.search.scan import Scan
 
 
 def test_import_starts_nothing() -> None:

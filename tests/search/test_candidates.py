@@ -15,7 +15,7 @@ from hypserini.errors import ModelError
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
 from hypserini.jvm.threads import detached
-from hypserini.search.modes.exhaustive import Scan
+from hypserini.search.scan import Scan
 
 DIM = 6
 

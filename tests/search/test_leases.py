@@ -15,10 +15,10 @@ from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
 from hypserini.search.bm25 import Bm25
 from hypserini.search.filters import Filter
-from hypserini.search.modes.exhaustive import Scan
 from hypserini.search.modes.graph import GraphOptions, GraphWalk
 from hypserini.search.modes.rerank import Adaptive, DocList
 from hypserini.search.modes.tangent import Nearest
+from hypserini.search.scan import Scan
 
 DIM = 6
 

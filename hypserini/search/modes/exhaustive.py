@@ -4,41 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from hypserini.index.reader import Index
-from hypserini.search.candidates import Candidates
-from hypserini.search.filters import Filter, java_of
+from hypserini.search.filters import Filter
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hits
 from hypserini.search.resident.candidates import ResidentScan
+from hypserini.search.resident.stream import Stream
+from hypserini.search.scan import ROWS_ON_CPU, ROWS_ON_GPU, Scan
 from hypserini.search.scorer import QNetScorer, QueryBatch, drive
-
-ROWS_ON_CPU = 1024
-ROWS_ON_GPU = 16384
-"""Documents handed out at once: blocks that fit the caches of a CPU, or keep a GPU busy."""
-
-
-class Scan(Candidates):
-    """Hands out every live vector of an index once: exhaustive search, exact.
-
-    Args:
-        index: An opened index.
-        queries: Queries scored together.
-        k: Documents kept of each; more than there are keeps all of them.
-        block: Documents handed out at once.
-        filter: Leaves out all other documents; None: all are scored.
-    """
-
-    def __init__(
-        self,
-        index: Index,
-        queries: int,
-        k: int,
-        block: int = ROWS_ON_CPU,
-        filter: Filter | None = None,
-    ) -> None:
-        if min(queries, k, block) < 1:
-            raise ValueError(f"queries ({queries}), k ({k}) and block ({block}) must be at least 1")
-        super().__init__("Scan", index, queries, block, queries, k, block, java_of(filter))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +42,13 @@ def search_exhaustively(
     rows = options.block or (ROWS_ON_CPU if scorer.device.type == "cpu" else ROWS_ON_GPU)
     rows = min(rows, max(ROWS_ON_GPU, index.num_vectors))
     queries = len(batch)
-    candidates: Scan | ResidentScan
-    if scorer.field is None:
-        candidates = Scan(index, queries, k, rows, filter)
-    else:
+    candidates: Scan | Stream | ResidentScan
+    if scorer.field is not None:
         candidates = ResidentScan(scorer.field, queries, k, rows, filter)
+    elif is_streamed(scorer.device):
+        candidates = Stream(index, queries, k, rows, scorer.device, filter)
+    else:
+        candidates = Scan(index, queries, k, rows, filter)
     with candidates:
         cost = drive(candidates, scorer)
         ranked = [candidates.hits(i) for i in range(queries)]
@@ -83,3 +60,8 @@ def search_exhaustively(
         mode="exhaustive",
     )
     return [Hits.of(one, replace(each)) for one in ranked]
+
+
+def is_streamed(device: torch.device) -> bool:
+    """Whether blocks are read ahead of the scoring: a CPU would only be kept from it."""
+    return device.type != "cpu"

@@ -19,6 +19,7 @@ from hypserini.search.modes.steering import steer
 from hypserini.search.modes.tangent_options import first_points
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hits
+from hypserini.search.resident.walk import over
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, drive
 
 ENTRIES = ("random", "layer", "bm25", "tangent")
@@ -183,7 +184,7 @@ def search_by_graph(
         left = replace(options, max_scored=budget - (first.evaluations if first else 0))
         with GraphWalk(index, k, _block(options), left, filter, position) as walk:
             _enter(walk, index, batch, left, first, filter, position)
-            cost = drive(walk, scorer.only(q_net))
+            cost = drive(over(walk, scorer.field), scorer.only(q_net))
             hits = Hits.of(walk.hits(0), cost)
         if first:
             cost.score_ms += first.milliseconds

@@ -12,11 +12,12 @@ from hypserini.errors import IndexingError
 from hypserini.index.reader import Index
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, java_of
-from hypserini.search.modes.exhaustive import ROWS_ON_CPU, ROWS_ON_GPU
 from hypserini.search.modes.first_stage import FirstStage, GivenRankings
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Cost, Hit, Hits
 from hypserini.search.resident.candidates import ResidentRows
+from hypserini.search.resident.walk import over
+from hypserini.search.scan import ROWS_ON_CPU, ROWS_ON_GPU
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, drive
 
 
@@ -164,7 +165,8 @@ def _rerank_one(
         return Reranked(cost=Cost(mode="rerank"))
     k = min(k, len(docids) + index.num_vectors)
     with _candidates(index, docids, k, scorer, options, filter) as candidates:
-        cost = drive(candidates, scorer)
+        walk = over(candidates, scorer.field) if isinstance(candidates, Adaptive) else candidates
+        cost = drive(walk, scorer)
         cost.mode = "rerank"
         hits = Hits.of(candidates.hits(0))
         missing = candidates.missing

@@ -14,8 +14,7 @@ import torch
 from hypserini.index.beside import keep_beside
 from hypserini.index.lucene_files import SPEED
 from hypserini.index.reader import Index
-from hypserini.search.candidates import Candidates
-from hypserini.search.modes.exhaustive import ROWS_ON_CPU, ROWS_ON_GPU
+from hypserini.search.scan import ROWS_ON_CPU, ROWS_ON_GPU, Scan
 from hypserini.search.scorer import QNetScorer
 
 logger = logging.getLogger(__name__)
@@ -109,7 +108,7 @@ def _reading(index: Index, rows: int) -> float:
     rows = max(1, min(rows, index.num_vectors))
     seconds = []
     for _ in range(TIMES):
-        with Candidates("Scan", index, 1, rows, 1, 1, rows, None) as scan:
+        with Scan(index, 1, 1, rows) as scan:
             before = time.perf_counter()
             scan.next()
             seconds.append(time.perf_counter() - before)

@@ -15,36 +15,10 @@ from torch import Tensor
 from hypserini.errors import ModelError
 from hypserini.modeling.scoring import TILE
 from hypserini.search.filters import Filter
+from hypserini.search.resident.best import BestRows, places_of, scores_of
 from hypserini.search.resident.field import Part, ResidentField
 
 NOWHERE = -1
-
-
-class BestRows:
-    """The best rows of each of some queries, on one device.
-
-    Args:
-        queries: How many queries there are.
-        k: Rows kept of each.
-        device: Where scores come from.
-    """
-
-    def __init__(self, queries: int, k: int, device: torch.device) -> None:
-        self.k = k
-        self.scores = torch.empty(queries, 0, device=device)
-        self.rows = torch.empty(queries, 0, dtype=torch.long, device=device)
-
-    def offer(self, scores: Tensor, rows: Tensor) -> None:
-        """Take scores `[q, n]` of the rows `[n]`, or `[q, n]` of each query's own."""
-        if self.scores.device.type == "cpu" and self.rows.shape[1] == self.k:
-            # A look costs less than ranking; on a GPU it would mean to wait. NaN is not less.
-            worst = self.scores[:, -1:]
-            if bool((scores <= worst).all()):
-                return
-        scores = torch.cat([self.scores, scores], dim=1)
-        rows = torch.cat([self.rows, rows.expand(len(scores), -1)], dim=1)
-        self.scores, at = scores.topk(min(self.k, scores.shape[1]), dim=1)
-        self.rows = rows.gather(1, at)
 
 
 class ResidentCandidates:
@@ -70,24 +44,25 @@ class ResidentCandidates:
         self._k = max(1, min(k, len(field)))
         self._queries = queries
         self._first_query = 0
-        self._rows = torch.empty(0, dtype=torch.long)
+        self._places = torch.empty(0, dtype=torch.int32)
         self._best: dict[torch.device, BestRows] = {}
 
     def next(self) -> int:
         """Hand out the next rows; returns how many, 0 when there are no more."""
         raise NotImplementedError
 
-    def _hand(self, vectors: Tensor, rows: Tensor) -> int:
-        """Let these be the rows handed out: `vectors` may have more than `rows` tells of."""
-        self.vectors, self._rows = vectors, rows
+    def _hand(self, vectors: Tensor, places: Tensor) -> int:
+        """Let these be the rows handed out: `vectors` may have more than `places` tells of."""
+        self.vectors, self._places = vectors, places
         self.scores = torch.empty(self._queries, len(vectors), device=vectors.device)
-        return len(rows)
+        return len(places)
 
     def _gather(self, rows: Tensor) -> int:
         """Hand out rows from all over the field."""
         full = -(-len(rows) // TILE) * TILE
         padded = torch.cat([rows, rows[:1].expand(full - len(rows))]) if len(rows) else rows
-        return self._hand(self.field.gather(padded), rows.to(self.field.device))
+        places = self.field.places[rows].to(self.field.device)
+        return self._hand(self.field.gather(padded), places)
 
     def accept(self, n: int) -> None:
         """Take the scores of the first `n` rows handed out."""
@@ -95,17 +70,15 @@ class ResidentCandidates:
         best = self._best.get(device)
         if best is None:
             best = self._best[device] = BestRows(self._queries, self._k, device)
-        best.offer(self.scores[:, :n], self._rows[:n])
+        best.offer(self.scores[:, :n], self._places[:n])
         self.evaluations += n
 
-    def best_rows(self, query: int) -> tuple[Tensor, Tensor]:
-        """The best rows of a query and their scores, best first, on the CPU."""
+    def best_keys(self, query: int) -> Tensor:
+        """The best rows of a query as keys of `best`, the best first, on the CPU."""
         if not self._best:
-            return torch.empty(0, dtype=torch.long), torch.empty(0)
-        scores = torch.cat([best.scores[query].cpu() for best in self._best.values()])
-        rows = torch.cat([best.rows[query].cpu() for best in self._best.values()])
-        scores, at = scores.topk(min(self._k, len(scores)))
-        return rows[at], scores
+            return torch.empty(0, dtype=torch.long)
+        keys = torch.cat([best.keys[query].cpu() for best in self._best.values()])
+        return keys.topk(min(self._k, len(keys))).values
 
     def hits(self, query: int) -> tuple[list[str], np.ndarray]:
         """Rank the documents of a query, ties by docid: docids, and their scores `[n] float32`.
@@ -113,20 +86,16 @@ class ResidentCandidates:
         Raises:
             ModelError: A score is not a number; names the query's position and the docid.
         """
-        rows, scores = self.best_rows(query)
-        docids = self._docids(rows)
+        keys = self.best_keys(query)
+        scores = scores_of(keys)
+        docids = self.field.docids(self.field.rows_at(places_of(keys)))
         if bool(scores.isnan().any()):
             docid = docids[int(scores.isnan().int().argmax())]
             raise ModelError(
                 f"the score of document {docid} for query number {self._first_query + query + 1} of"
                 " the batch is not a number: check the model's weights and the index's vectors."
             )
-        found = scores.tolist()
-        order = sorted(range(len(docids)), key=lambda i: (-found[i], docids[i]))
-        return [docids[i] for i in order], scores.numpy()[order]
-
-    def _docids(self, rows: Tensor) -> list[str]:
-        return self.field.docids(rows)
+        return docids, scores.numpy()
 
     def close(self) -> None:
         """Forget what was found."""
@@ -174,9 +143,7 @@ class ResidentScan(ResidentCandidates):
                     yield self._block(part, start, block)
 
     def _block(self, part: Part, start: int, block: int) -> int:
-        end = min(start + block, part.rows)
-        rows = torch.arange(part.first + start, part.first + end, device=part.device)
-        return self._hand(part.vectors[start : start + block], rows)
+        return self._hand(part.vectors[start : start + block], part.places[start : start + block])
 
     def _some(self, rows: Tensor, block: int) -> Iterator[int]:
         for some in rows.split(block):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,12 +18,15 @@ from tqdm.auto import tqdm
 from hypserini import jvm
 from hypserini.index.reader import Index
 from hypserini.modeling.scoring import TILE
-from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter
 from hypserini.search.resident.staging import Staging
+from hypserini.search.scan import Scan
 
 ROWS_READ = 16384
 """Vectors that are read at once."""
+
+READERS = 4
+"""Threads that read, at most: one alone does not fill the way to a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +38,13 @@ class Part:
         rows: How many there are.
         vectors: `[rows or a little more, dim]`: up to a multiple of `TILE`, so that a product
             rounds the last rows as all others; what lies there is zero.
+        places: `[rows] int32`, where the row's docid stands among all, in their order.
     """
 
     first: int
     rows: int
     vectors: Tensor
+    places: Tensor
 
     @property
     def device(self) -> torch.device:
@@ -56,6 +64,7 @@ class ResidentField:
     Attributes:
         index: The index.
         docs: `[n] int32`, Lucene's document number of each row, ascending.
+        places: `[n] int32`, where the docid of each row stands among all, in their order.
         parts: The rows, by device.
     """
 
@@ -71,33 +80,55 @@ class ResidentField:
         count = index.num_vectors
         self.docs = np.empty(count, np.int32)
         bounds = [count * number // len(devices) for number in range(len(devices) + 1)]
-        self.parts = [
-            Part(first, end - first, _zeros(end - first, index.dimension, dtype, device))
+        vectors = [
+            _zeros(end - first, index.dimension, dtype, device)
             for first, end, device in zip(bounds, bounds[1:], devices, strict=False)
+        ]
+        self._read(vectors, bounds, progress)
+        self._in_order = _in_order(index, self.docs)
+        places = torch.empty(count, dtype=torch.int32)
+        places[self._in_order] = torch.arange(count, dtype=torch.int32)
+        self.places = places
+        self.parts = [
+            Part(first, end - first, some, places[first:end].to(some.device))
+            for first, end, some in zip(bounds, bounds[1:], vectors, strict=False)
         ]
         self._accepted: WeakKeyDictionary[Filter, Tensor] = WeakKeyDictionary()
         self._lock = threading.Lock()
-        self._read(progress)
 
-    def _read(self, progress: bool) -> None:
-        rows = min(ROWS_READ, max(1, len(self.docs)))
-        staging = [Staging(rows, self.index.dimension, part.device) for part in self.parts]
-        row = 0
+    def _read(self, vectors: Sequence[Tensor], bounds: Sequence[int], progress: bool) -> None:
+        """Read all rows, some threads a share of their own each."""
+        count = len(self.docs)
+        readers = max(1, min(READERS, os.cpu_count() or 1, count // ROWS_READ))
+        shares = [count * number // readers for number in range(readers + 1)]
         with (
-            tqdm(total=len(self.docs), desc="loading", unit=" docs", disable=not progress) as bar,
-            Candidates("Scan", self.index, 1, rows, 1, 1, rows, None) as scan,
+            tqdm(total=count, desc="loading", unit=" docs", disable=not progress) as bar,
+            ThreadPoolExecutor(readers) as pool,
         ):
-            scan.scores.zero_()
-            while n := scan.next():
+            shares_read = [
+                pool.submit(self._read_share, start, end, vectors, bounds, bar)
+                for start, end in pairwise(shares)
+            ]
+            for share in shares_read:
+                share.result()
+
+    def _read_share(
+        self, start: int, end: int, vectors: Sequence[Tensor], bounds: Sequence[int], bar: tqdm
+    ) -> None:
+        """Read the rows from `start` to `end`, each to where its device's vectors lie."""
+        rows = min(ROWS_READ, max(1, end - start))
+        staging = [Staging(rows, self.index.dimension, some.device) for some in vectors]
+        row = start
+        with Scan(self.index, 1, 1, rows) as scan:
+            scan.skip(start)
+            while row < end and (n := min(scan.next(), end - row)):
                 self.docs[row : row + n] = scan.ordinals[:n]
-                for part, stage in zip(self.parts, staging, strict=True):
-                    start, end = max(row, part.first), min(row + n, part.first + part.rows)
-                    if start < end:
-                        stage.copy(
-                            scan.vectors[start - row : end - row],
-                            part.vectors[start - part.first : end - part.first],
-                        )
-                scan.accept(n)
+                for first, after, some, stage in zip(
+                    bounds, bounds[1:], vectors, staging, strict=False
+                ):
+                    a, b = max(row, first), min(row + n, after)
+                    if a < b:
+                        stage.copy(scan.vectors[a - row : b - row], some[a - first : b - first])
                 row += n
                 bar.update(n)
         for stage in staging:
@@ -141,6 +172,14 @@ class ResidentField:
         there[there] = self.docs[rows[there]] == docs[there]
         return torch.from_numpy(np.where(there, rows, -1))
 
+    def rows_at(self, places: Tensor) -> Tensor:
+        """The rows whose docids stand at some places among all, `[n] int64` on the CPU."""
+        return self._in_order[places.cpu()]
+
+    def rows_of_docs(self, docs: np.ndarray) -> Tensor:
+        """The rows of Lucene's document numbers, all of which have a vector."""
+        return torch.from_numpy(np.searchsorted(self.docs, docs))
+
     def docids(self, rows: Tensor) -> list[str]:
         """The docids of some rows, in their order."""
         numbers = self.docs[rows.numpy()].astype("<i4").tobytes()
@@ -163,6 +202,16 @@ class ResidentField:
         """Give the memory back."""
         self.parts = []
         self._accepted.clear()
+
+
+def _in_order(index: Index, docs: np.ndarray) -> Tensor:
+    """The rows, by their documents `[n]`, in the order of their docids, `[n] int64`."""
+    resident = jvm.java_class("io.hypserini.Resident")
+    all_in_order = np.frombuffer(resident.inOrder(index.java).tostring(), "<i4")
+    row_of = np.full(len(all_in_order), -1, np.int64)
+    row_of[docs] = np.arange(len(docs))
+    rows = row_of[all_in_order]
+    return torch.from_numpy(rows[rows >= 0])
 
 
 def _zeros(rows: int, dim: int, dtype: torch.dtype, device: torch.device) -> Tensor:

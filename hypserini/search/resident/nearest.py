@@ -7,7 +7,8 @@ from torch import Tensor
 
 from hypserini.modeling.scoring import TILE
 from hypserini.search.filters import Filter
-from hypserini.search.resident.candidates import BestRows, ResidentCandidates
+from hypserini.search.resident.best import BestRows
+from hypserini.search.resident.candidates import ResidentCandidates
 from hypserini.search.resident.field import Part, ResidentField
 from hypserini.search.resident.products import products
 
@@ -45,7 +46,7 @@ class ResidentNearest(ResidentCandidates):
         self._accepted = None if filter is None else field.accepted(filter)
         self._active = list(range(queries))
         self._top = BestRows(queries, self._k, field.device)
-        self._ended: dict[int, tuple[Tensor, Tensor]] = {}
+        self._ended: dict[int, Tensor] = {}
         self._seen = torch.empty(queries, 0, dtype=torch.long, device=field.device)
 
     def fetch(self, directions: Tensor, by_angle: Tensor, count: int) -> int:
@@ -69,10 +70,11 @@ class ResidentNearest(ResidentCandidates):
                 scores = products(part.vectors[start:end], *there)
                 scores = self._open(scores, part, start)
                 best, at = scores.topk(min(most, end - start), dim=1)
-                at = (at + part.first + start).to(self.field.device)
-                found.offer(best.to(self.field.device), at)
+                places = part.places[at + start]
+                found.offer(best.to(self.field.device), places.to(self.field.device))
         n = int((found.scores > -torch.inf).sum(dim=1).min()) if len(directions) else 0
-        self._rows = found.rows[:, :n]
+        self._places = found.places[:, :n]
+        self._rows = self.field.rows_at(self._places).to(self.field.device)
         if n:
             full = -(-n // TILE) * TILE
             padded = torch.cat([self._rows, self._rows[:, :1].expand(-1, full - n)], dim=1)
@@ -97,14 +99,14 @@ class ResidentNearest(ResidentCandidates):
 
     def accept(self, n: int) -> None:
         """Take the scores of the first `n` rows handed out of each active query."""
-        self._top.offer(self.scores[:, :n].to(self.field.device), self._rows[:, :n])
+        self._top.offer(self.scores[:, :n].to(self.field.device), self._places[:, :n])
         self._seen = torch.cat([self._seen, self._rows[:, :n]], dim=1)
         self.evaluations += n
 
     def entered(self) -> Tensor:
         """How many of the rows accepted last are among the best k now, `[active]` on the CPU."""
-        n = self._rows.shape[1]
-        worst = self._top.scores[:, -1:]
+        n = self._places.shape[1]
+        worst = self._top.worst()
         return (self.scores[:, :n].to(worst.device) >= worst).sum(dim=1).cpu()
 
     def keep(self, going: Tensor) -> None:
@@ -113,14 +115,13 @@ class ResidentNearest(ResidentCandidates):
             self._end(place)
         self._active = [self._active[i] for i in torch.nonzero(going)[:, 0].tolist()]
         going = going.to(self.field.device)
-        self._top.scores, self._top.rows = self._top.scores[going], self._top.rows[going]
+        self._top.keys = self._top.keys[going]
         self._seen = self._seen[going]
 
     def _end(self, place: int) -> None:
-        found = self._top.rows[place].cpu(), self._top.scores[place].cpu()
-        self._ended[self._active[place]] = found
+        self._ended[self._active[place]] = self._top.keys[place].cpu()
 
-    def best_rows(self, query: int) -> tuple[Tensor, Tensor]:
+    def best_keys(self, query: int) -> Tensor:
         """As in `ResidentCandidates`."""
         if query in self._active:
             self._end(self._active.index(query))

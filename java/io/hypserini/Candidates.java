@@ -24,7 +24,7 @@ public abstract class Candidates implements Closeable {
   private final Lease lease;
   protected final int block;
   protected final int dimension;
-  protected final FloatBuffer vectors;
+  protected FloatBuffer vectors; // null where the caller has them
   protected final IntBuffer docs;
   private final SharedBuffer sharedVectors;
   private final SharedBuffer sharedDocs;
@@ -55,12 +55,17 @@ public abstract class Candidates implements Closeable {
     Arrays.setAll(best, i -> new TopK(k, docids));
   }
 
-  /** Fills {@link #vectors} and {@link #docs}; returns how many rows, 0 at the end. */
+  /** Fills {@link #vectors}, if there are any, and {@link #docs}; returns the rows, 0 at the end. */
   protected abstract int fill() throws IOException;
 
   public final int next() throws IOException {
     handedOut = fill();
     return handedOut;
+  }
+
+  /** From now on hands out documents' numbers alone: the caller has the vectors. */
+  public final void leaveVectors() {
+    vectors = null;
   }
 
   /** Takes the scores of the first {@code count} rows handed out, for all queries. */

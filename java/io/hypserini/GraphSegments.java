@@ -55,9 +55,19 @@ final class GraphSegments {
     return -1;
   }
 
-  /** Copies the vectors of ascending numbers and their documents' numbers into rows from 0 on. */
+  /**
+   * Copies the vectors of ascending numbers, unless vectors is null, and their documents' numbers
+   * into rows from 0 on.
+   */
   void handAll(int[] numbers, int from, int count, FloatBuffer vectors, IntBuffer docs)
       throws IOException {
+    if (vectors == null) {
+      for (int row = 0; row < count; row++) {
+        GraphSegment segment = of(numbers[from + row]);
+        docs.put(row, segment.doc(numbers[from + row] - segment.ordinalBase));
+      }
+      return;
+    }
     prefetch(numbers, from, count);
     for (int row = 0; row < count; row++) {
       hand(numbers[from + row], row, vectors, docs);

@@ -1,6 +1,7 @@
 package io.hypserini;
 
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.util.Iterator;
 import org.apache.lucene.index.LeafReaderContext;
 
@@ -24,10 +25,25 @@ public final class Scan extends Candidates {
 
   @Override
   protected int fill() throws IOException {
-    int rows = segment == null ? 0 : segment.read(vectors, docs, 0, block);
-    while (rows < block && segments.hasNext()) {
+    return fill(vectors, block);
+  }
+
+  /** Passes over so many of the documents that would be handed out next. */
+  public void skip(long count) throws IOException {
+    long left = count;
+    for (int passed; left > 0; left -= passed) {
+      passed = fill(null, (int) Math.min(left, block));
+      if (passed == 0) {
+        return;
+      }
+    }
+  }
+
+  private int fill(FloatBuffer into, int most) throws IOException {
+    int rows = segment == null ? 0 : segment.read(into, docs, 0, most);
+    while (rows < most && segments.hasNext()) {
       segment = new SegmentVectors(segments.next(), filter);
-      rows = segment.read(vectors, docs, rows, block);
+      rows = segment.read(into, docs, rows, most);
     }
     return rows;
   }

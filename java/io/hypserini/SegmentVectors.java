@@ -20,7 +20,10 @@ final class SegmentVectors {
     docBase = leaf.docBase;
   }
 
-  /** Copies vectors and document numbers to rows from..to; returns the row after the last. */
+  /**
+   * Copies vectors, unless they are null, and document numbers to rows from..to; returns the row
+   * after the last.
+   */
   int read(FloatBuffer vectors, IntBuffer docs, int from, int to) throws IOException {
     if (values == null) {
       return from;
@@ -30,7 +33,9 @@ final class SegmentVectors {
     for (int size = values.size(); row < to && ordinal < size; ordinal++) {
       int doc = LuceneLine.ordToDoc(values, ordinal);
       if (accepted == null || accepted.get(doc)) {
-        vectors.put(row * dimension, LuceneLine.vector(values, ordinal));
+        if (vectors != null) {
+          vectors.put(row * dimension, LuceneLine.vector(values, ordinal));
+        }
         docs.put(row, docBase + doc);
         row++;
       }

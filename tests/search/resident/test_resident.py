@@ -20,6 +20,11 @@ from hypserini.index.__main__ import main as build
 from hypserini.index.writer import IndexWriter
 from hypserini.modeling import QNet
 from hypserini.search.__main__ import main as search
+from hypserini.search.modes import exhaustive
+from hypserini.search.modes.exhaustive import ExhaustiveOptions
+from hypserini.search.modes.first_stage import GivenRankings
+from hypserini.search.modes.graph import GraphOptions
+from hypserini.search.modes.rerank import RerankOptions
 from hypserini.search.modes.tangent import TangentOptions
 from hypserini.search.ranking import Hits
 from hypserini.search.resident import choice
@@ -136,6 +141,45 @@ def test_reranking(resident, lucene, topics) -> None:
     found, wanted = (one.batch_rerank(queries, qids, given) for one in (resident, lucene))
     assert_same(found, wanted)
     assert found[qids[0]].missing == wanted[qids[0]].missing == ["not there"]
+
+
+@pytest.mark.parametrize("filtered", [False, True], ids=["all", "filtered"])
+@pytest.mark.parametrize("entry", ["random", "layer", "bm25", "tangent"])
+def test_the_walk_over_the_graph(resident, lucene, topics, entry: str, filtered: bool) -> None:
+    queries, qids = list(topics.values())[:4], list(topics)[:4]
+    half = random.Random(4).sample(list(lucene.index.docids()), DOCS // 2)
+    options = GraphOptions(entry, num_entry_points=40, ncandidates=8, max_iter=6, max_scored=500)
+    how = {"mode": "graph", "options": options, "filter": half if filtered else None}
+    assert_same(
+        resident.batch_search(queries, qids, K, **how), lucene.batch_search(queries, qids, K, **how)
+    )
+
+
+def test_adaptive_reranking(resident, lucene, topics) -> None:
+    queries, qids = list(topics.values())[:4], list(topics)[:4]
+    docids = random.Random(5).sample(list(lucene.index.docids()), 60)
+    stage = GivenRankings({qid: [*docids, "not there"] for qid in qids})
+    options = RerankOptions(stage, adaptive=True, budget=100)
+    how = {"mode": "rerank", "options": options}
+    found, wanted = (one.batch_search(queries, qids, 200, **how) for one in (resident, lucene))
+    assert_same(found, wanted)
+    assert {len(hits) for hits in found.values()} != {len(docids) + 1}
+
+
+@pytest.mark.parametrize("let_through", [None, 0, 1, 700])
+@pytest.mark.parametrize("k", [1, 100, 10 * DOCS])
+def test_a_field_that_is_streamed(
+    index: Path, lucene, topics, monkeypatch, k: int, let_through: int | None
+) -> None:
+    queries, qids = list(topics.values())[:3], list(topics)[:3]
+    filter = None
+    if let_through is not None:
+        filter = random.Random(6).sample(list(lucene.index.docids()), let_through)
+    options = ExhaustiveOptions(block=100)  # less than a segment has
+    how = {"k": k, "mode": "exhaustive", "options": options, "filter": filter}
+    wanted = lucene.batch_search(queries, qids, **how)
+    monkeypatch.setattr(exhaustive, "is_streamed", lambda device: True)
+    assert_same(lucene.batch_search(queries, qids, **how), wanted)
 
 
 def test_the_command_fuses_collapses_and_says_what_is_kept(
