@@ -173,13 +173,17 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say where and in which number format the model runs."""
     group = parser.add_argument_group("device")
     group.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)"
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda, cuda:N or mps (default: auto); several with commas between them"
+        " share the encoding of documents",
     )
     group.add_argument(
         "--dtype",
-        default="float32",
-        choices=["float32", "bfloat16", "float16"],
-        help="number format of the model's arithmetic (default: float32)",
+        default="auto",
+        choices=["auto", "float32", "bfloat16", "float16"],
+        help="number format of the model's arithmetic (default: bfloat16 on a GPU that has it,"
+        " else float32)",
     )
 
 

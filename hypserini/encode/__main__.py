@@ -77,14 +77,18 @@ def encode_documents(args: argparse.Namespace) -> None:
     from hypserini.encode import DocumentEncoder
     from hypserini.encode.documents import encode_collection
     from hypserini.modeling import load_model
+    from hypserini.modeling.loading import choose_devices
 
+    first, *others = choose_devices(args.device)
     model = load_model(
         args.model or defaults.default_model(known),
-        device=args.device,
+        device=first,
         dtype=args.dtype,
         settings=cli.encoding_settings(args),
     )
-    encoder = DocumentEncoder(model, max_length=args.max_length, batch_size=args.batch_size)
+    encoder = DocumentEncoder(
+        model, max_length=args.max_length, batch_size=args.batch_size, others=others
+    )
     started = time.perf_counter()
     manifest = encode_collection(
         collection,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from functools import partial
 
 import numpy as np
@@ -72,10 +74,9 @@ class _TextEncoder:
                 self.truncated += cut
         return rows
 
-    def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Token ids and attention mask `[n, length]`, on the model's device."""
+    def _pad(self, rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Token ids and attention mask `[n, length]`, on a device."""
         ids, mask = pad(rows, self._padding)
-        device = self.model.device
         return ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
 
 
@@ -87,7 +88,8 @@ class DocumentEncoder(_TextEncoder):
             `document_prefix` is put before every text.
         max_length: Tokens encoded of a document, special ones included; by default the model's, and
             at most what its transformer can read.
-        batch_size: Documents encoded at once.
+        batch_size: Documents encoded at once, on each device.
+        others: Further devices, which get a copy of the model each and share the work.
 
     Raises:
         ModelError: `max_length` leaves no room for a text, or the model encodes none.
@@ -96,7 +98,12 @@ class DocumentEncoder(_TextEncoder):
     texts = "documents"
 
     def __init__(
-        self, model: DualEncoder, *, max_length: int | None = None, batch_size: int = 64
+        self,
+        model: DualEncoder,
+        *,
+        max_length: int | None = None,
+        batch_size: int = 64,
+        others: Sequence[torch.device] = (),
     ) -> None:
         if isinstance(model.passage_encoder, RecordedEncoder):
             made_by = model.passage_encoder.name
@@ -105,16 +112,22 @@ class DocumentEncoder(_TextEncoder):
                 f"{made_by}: encode documents with {made_by}, and search them with this one."
             )
         length = max_length or model.document_max_length
+        copies = [deepcopy(model).cast(device, model.dtype).eval() for device in others]
         super().__init__(model, model.config.document_prefix, length, batch_size)
+        for copied in copies:
+            pack_linears(copied)
+        self._workers = [(one, Fitting(self.texts)) for one in (model, *copies)]
+        if others:
+            names = ", ".join(str(one.device) for one, _ in self._workers)
+            logger.info("documents are encoded on %s", names)
 
-    @torch.inference_mode()
     def encode(
         self, texts: Sequence[str], encoded: Callable[[int], object] | None = None
     ) -> np.ndarray:
         """Encode texts into `[n, dim] float32`, in their order.
 
         Give many batches' worth of texts at once: they are encoded in the order of their lengths,
-        so that little is padded.
+        so that little is padded, and several devices have something to share.
 
         Args:
             texts: The texts.
@@ -129,11 +142,27 @@ class DocumentEncoder(_TextEncoder):
         rows = self._tokenize(texts)
         # The longest first: if they do not fit into memory, that shows at once.
         by_length = sorted(range(len(texts)), key=lambda i: len(rows[i]), reverse=True)
-        for start in range(0, len(texts), self.batch_size):
-            batch = by_length[start : start + self.batch_size]
-            self._fitting.run(partial(self._encode, rows, batch, vectors), len(batch))
-            if encoded is not None:
-                encoded(len(batch))
+        size = self.batch_size
+        batches = iter([by_length[at : at + size] for at in range(0, len(texts), size)])
+        taking = threading.Lock()
+
+        def work(model: DualEncoder, fitting: Fitting) -> None:
+            while True:
+                with taking:
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                fitting.run(partial(self._encode, model, rows, batch, vectors), len(batch))
+                if encoded is not None:
+                    with taking:
+                        encoded(len(batch))
+
+        if len(self._workers) == 1:
+            work(*self._workers[0])
+        else:
+            with ThreadPoolExecutor(len(self._workers)) as pool:
+                for done in [pool.submit(work, *one) for one in self._workers]:
+                    done.result()
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if bad.size:
             error = ModelError(
@@ -144,8 +173,10 @@ class DocumentEncoder(_TextEncoder):
             raise error
         return vectors
 
+    @torch.inference_mode()
     def _encode(
         self,
+        model: DualEncoder,
         rows: Sequence[Sequence[int]],
         batch: Sequence[int],
         vectors: np.ndarray,
@@ -153,8 +184,8 @@ class DocumentEncoder(_TextEncoder):
         end: int,
     ) -> None:
         part = batch[start:end]
-        inputs = self._pad([rows[i] for i in part])
-        vectors[part] = self.model.encode_documents(*inputs).float().cpu().numpy()
+        inputs = self._pad([rows[i] for i in part], model.device)
+        vectors[part] = model.encode_documents(*inputs).float().cpu().numpy()
 
 
 class QueryEncoder(_TextEncoder):
@@ -222,7 +253,7 @@ class QueryEncoder(_TextEncoder):
         size = () if self.blocks is None else (self.blocks,)
         self._fitting.run(
             lambda start, end: parts.append(
-                self.model.encode_queries(*self._pad(rows[start:end]), *size)
+                self.model.encode_queries(*self._pad(rows[start:end], self.model.device), *size)
             ),
             len(rows),
         )

@@ -51,7 +51,7 @@ def build_index(
     *,
     settings: EncodingSettings | None = None,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -64,6 +64,8 @@ def build_index(
         index: The folder to make.
         model: The name or folder of a model, or a loaded one.
         settings: What goes before what the folder of a model that is to be loaded says.
+        device: Where it encodes, such as `cuda`; several with commas between them share the work.
+        dtype: The number format of its arithmetic; see `load_model`.
         resume: Go on where an interrupted build was committed last.
         overwrite: Replace an index or an unfinished build that is there.
         collection_name: What to record as the collection's name; its path by default.
@@ -113,12 +115,18 @@ def document_encoder(
     """The encoder of a build, of a model that is loaded or to be loaded."""
     from hypserini.encode import DocumentEncoder
     from hypserini.modeling import load_model
+    from hypserini.modeling.loading import choose_devices
 
+    first, *others = choose_devices(device)
     if isinstance(model, str | os.PathLike):
-        model = load_model(model, device=device, dtype=dtype, settings=settings)
+        model = load_model(model, device=first, dtype=dtype, settings=settings)
     elif settings is not None:
         raise ValueError("settings are of a model that is to be loaded; this one is")
-    return DocumentEncoder(model, max_length=options.max_length, batch_size=options.batch_size)
+    else:
+        others = []
+    return DocumentEncoder(
+        model, max_length=options.max_length, batch_size=options.batch_size, others=others
+    )
 
 
 def _fresh_metadata(

@@ -47,7 +47,7 @@ def change_index(
     options: IndexOptions | None = None,
     model: str | None = None,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     resume: bool = False,
     progress: bool = True,
 ) -> Changed:

@@ -158,7 +158,7 @@ def build_shards(
     *,
     settings: EncodingSettings | None = None,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -242,10 +242,14 @@ def _remove_generation(target: Path, generation: str) -> None:
 def _one_after_another(
     build: ShardBuild, model: str | os.PathLike[str] | DualEncoder, progress: bool
 ) -> list[IndexMetadata]:
-    if isinstance(model, str | os.PathLike):
-        from hypserini.modeling import load_model
+    from hypserini.modeling import load_model
+    from hypserini.modeling.loading import choose_devices
 
-        model = load_model(model, device=build.device, dtype=build.dtype, settings=build.settings)
+    device, *others = choose_devices(build.device)
+    if isinstance(model, str | os.PathLike):
+        model = os.fspath(model)
+        if not others:  # which get copies for each shard
+            model = load_model(model, device=device, dtype=build.dtype, settings=build.settings)
     built: list[IndexMetadata] = []
     for number in range(build.shards):
         built.append(build.build(number, model, progress=progress))

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 _MARK = "query_encoder_kwargs"
 _TOKENIZER_MARKS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
+AUTO = "auto"
+"""A device or a number format that is to be chosen."""
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -44,7 +46,7 @@ def load_model(
     name_or_path: str | os.PathLike[str],
     *,
     device: str | torch.device = "auto",
-    dtype: str | torch.dtype = "float32",
+    dtype: str | torch.dtype = "auto",
     settings: EncodingSettings | None = None,
 ) -> DualEncoder:
     """Load a model for encoding, in evaluation mode, and try it on a few texts.
@@ -57,7 +59,7 @@ def load_model(
             saved, which becomes a bi-encoder. No other weights than the checkpoint's are
             downloaded, and no code in it is run.
         device: `auto` (a GPU when there is one), `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: `float32`, `bfloat16`, `float16` or `float64`.
+        dtype: `float32`, `bfloat16`, `float16`, `float64`, or `auto`: see `choose_dtype`.
         settings: what goes before what the folder says of pooling, lengths of vectors, prefixes.
 
     Raises:
@@ -67,12 +69,11 @@ def load_model(
         ForkError: see `check_threads`.
     """
     settings = settings or AS_THE_FOLDER_SAYS
-    if isinstance(dtype, str):
-        if dtype not in DTYPES:
-            raise ModelError(f"unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
-        dtype = DTYPES[dtype]
+    if isinstance(dtype, str) and dtype not in (AUTO, *DTYPES):
+        raise ModelError(f"unknown dtype {dtype!r}: use one of {', '.join((AUTO, *DTYPES))}.")
     check_threads()
     device = choose_device(device)
+    dtype = choose_dtype(dtype, device)
     checkpoint = Checkpoint(name_or_path)
     is_noted = checkpoint.file("modules.json") is not None
     values = checkpoint.config() if checkpoint.file("config.json") or not is_noted else {}
@@ -110,7 +111,7 @@ def choose_device(device: str | torch.device) -> torch.device:
     Raises:
         ModelError: the name means nothing to torch, or the device is not there.
     """
-    if str(device) == "auto":
+    if str(device) == AUTO:
         name = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device("mps" if torch.backends.mps.is_available() else name)
     try:
@@ -119,6 +120,29 @@ def choose_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ModelError(f"the device {device} cannot be used here: try --device cpu.") from error
     return chosen
+
+
+def choose_devices(devices: str) -> list[torch.device]:
+    """The devices that share the encoding of documents, such as `cuda:0,cuda:1`.
+
+    Args:
+        devices: Names with commas between them; of `auto` and `cuda`, all GPUs.
+
+    Raises:
+        ModelError: as `choose_device`.
+    """
+    chosen = [choose_device(name.strip()) for name in devices.split(",")]
+    if len(chosen) == 1 and chosen[0].type == "cuda" and chosen[0].index is None:
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    return chosen
+
+
+def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """The number format of a name; of `auto`, bfloat16 on a GPU that has it, else float32."""
+    if dtype != AUTO:
+        return DTYPES[dtype] if isinstance(dtype, str) else dtype
+    is_fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if is_fast else torch.float32
 
 
 def _load_dual_encoder(

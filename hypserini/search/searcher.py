@@ -19,7 +19,7 @@ from hypserini.index.reader import Index
 from hypserini.index.shards import IndexPaths
 from hypserini.index.stored_text import StoredDocument, StoredTexts
 from hypserini.modeling import QNet
-from hypserini.modeling.loading import choose_device
+from hypserini.modeling.loading import choose_device, choose_dtype
 from hypserini.modeling.nested import check_size
 from hypserini.search.batches import Batch, search_in_batches
 from hypserini.search.calibration import Calibration, calibrated
@@ -58,7 +58,8 @@ class LuceneHypencoderSearcher:
         settings: How a model that is to be loaded encodes queries; by default as the documents
             were encoded, or else as its folder says.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: `float32`, `bfloat16` or `float16`, of the encoder and the q-nets.
+        dtype: `float32`, `bfloat16` or `float16`, of the encoder and the q-nets; `auto`: bfloat16
+            on a GPU that has it, else float32.
         max_length: Tokens encoded of a query; by default the model's.
         batch_size: Queries whose q-nets are held and scored together.
         mode: How to search, unless a search says otherwise: a name of `modes.MODES`.
@@ -83,7 +84,7 @@ class LuceneHypencoderSearcher:
         *,
         settings: EncodingSettings | None = None,
         device: str = "auto",
-        dtype: str = "float32",
+        dtype: str = "auto",
         max_length: int | None = None,
         batch_size: int = TOPICS_IN_A_BATCH,
         mode: str = "auto",
@@ -246,7 +247,7 @@ class LuceneHypencoderSearcher:
         chosen = mode_named(mode)
         device = self._scoring_device(batch.q_net)
         field = self._field_on(device)
-        dtype = getattr(torch, self._dtype)
+        dtype = choose_dtype(self._dtype, device)
         scorer = QNetScorer(batch.q_net, device=device, dtype=dtype, field=field)
         prepared = QueryBatch(scorer.q_net, batch.qids, batch.texts)
 

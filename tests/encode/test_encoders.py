@@ -11,6 +11,7 @@ from rankings import scores_like
 from hypserini.encode import DocumentEncoder, QueryEncoder
 from hypserini.errors import ModelError
 from hypserini.modeling import load_model
+from hypserini.modeling.loading import choose_devices, choose_dtype
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 TEXTS = [
@@ -105,3 +106,35 @@ def test_golden_texts(name):
     q_net = QueryEncoder(model, max_length=48, batch_size=2).encode(golden["queries"])
     scores = q_net.score(torch.from_numpy(vectors)).numpy()
     np.testing.assert_allclose(scores, data["scores"], atol=1e-5)
+
+
+def test_several_devices_share_the_documents_and_keep_their_order(tiny_model, caplog) -> None:
+    texts = [f"index {'graph ' * (n % 7)} {n}" for n in range(90)]
+    model = load_model(tiny_model, device="cpu")
+    wanted = DocumentEncoder(model, batch_size=4).encode(texts)
+    model = load_model(tiny_model, device="cpu")
+    encoder = DocumentEncoder(model, batch_size=4, others=[torch.device("cpu")] * 2)
+    counted: list[int] = []
+    np.testing.assert_allclose(encoder.encode(texts, counted.append), wanted, atol=1e-5)
+    assert sum(counted) == len(texts)
+    assert len(counted) == 23
+
+
+@pytest.mark.parametrize(
+    ("there", "kind", "expected"),
+    [
+        (True, "cuda", torch.bfloat16),
+        (False, "cuda", torch.float32),  # an old card
+        (True, "cpu", torch.float32),
+    ],
+)
+def test_the_number_format_suits_the_device(monkeypatch, there, kind, expected) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: there)
+    assert choose_dtype("auto", torch.device(kind)) is expected
+    assert choose_dtype("float16", torch.device(kind)) is torch.float16
+
+
+def test_devices_are_named_with_commas_between_them() -> None:
+    assert choose_devices("cpu, cpu") == [torch.device("cpu")] * 2
+    with pytest.raises(ModelError, match="device gpu cannot be used"):
+        choose_devices("cpu,gpu")

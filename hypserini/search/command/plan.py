@@ -47,7 +47,7 @@ class Place:
     settings: EncodingSettings = AS_THE_FOLDER_SAYS
     encoded_queries: str | None = None
     device: str = "auto"
-    dtype: str = "float32"
+    dtype: str = "auto"
     residence: Residence = ANYWHERE
     max_length: int | None = None
     batch_size: int = 16

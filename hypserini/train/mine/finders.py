@@ -134,7 +134,7 @@ def open_finder(
     model: str | None = None,
     bm25: Bm25Options | None = None,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     max_length: int | None = None,
     batch_size: int = 16,
     threads: int = 1,

@@ -34,7 +34,7 @@ class TextEncoder:
         name_or_path: str | os.PathLike[str],
         *,
         device: str = "auto",
-        dtype: str = "float32",
+        dtype: str = "auto",
         max_length: int | None = None,
         batch_size: int = 64,
     ) -> None:

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification
 from hypserini.errors import ModelError
 from hypserini.modeling.checkpoints import Checkpoint
 from hypserini.modeling.lengths import check_length
-from hypserini.modeling.loading import DTYPES, choose_device
+from hypserini.modeling.loading import choose_device, choose_dtype
 from hypserini.modeling.positions import positions_of
 from hypserini.modeling.quiet import quietly
 from hypserini.train.teach.loading import fingerprint, load_with_head
@@ -33,7 +33,7 @@ class CrossEncoder:
     Args:
         name_or_path: A folder or a name on the Hugging Face hub.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: `float32`, `bfloat16` or `float16`, of the model's arithmetic.
+        dtype: of the model's arithmetic, as `load_model` takes it.
         max_length: Tokens of a pair, special ones included; the longer of the two texts is cut.
             By default 512, and at most what the model can read.
         batch_size: Pairs scored at once.
@@ -50,7 +50,7 @@ class CrossEncoder:
         name_or_path: str | os.PathLike[str],
         *,
         device: str = "auto",
-        dtype: str = "float32",
+        dtype: str = "auto",
         max_length: int | None = None,
         batch_size: int = 64,
         score: str = "logit",
@@ -66,7 +66,7 @@ class CrossEncoder:
         self._positive = positive_label
         self._probability = score == "probability"
         self.fingerprint = fingerprint(self._model)
-        self._model.to(device=target, dtype=DTYPES[dtype]).eval()
+        self._model.to(device=target, dtype=choose_dtype(dtype, target)).eval()
         self._accepted = set(inspect.signature(self._model.forward).parameters)
         readable = min(positions_of(self._model), self._tokenizer.model_max_length)
         length = min(max_length or MAX_LENGTH, readable)

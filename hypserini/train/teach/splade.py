@@ -18,7 +18,7 @@ from transformers import AutoModelForMaskedLM
 
 from hypserini.modeling.checkpoints import Checkpoint
 from hypserini.modeling.lengths import check_length
-from hypserini.modeling.loading import DTYPES, choose_device
+from hypserini.modeling.loading import choose_device, choose_dtype
 from hypserini.modeling.positions import positions_of
 from hypserini.modeling.quiet import quietly
 from hypserini.train.teach.loading import fingerprint, load_with_head
@@ -32,7 +32,7 @@ class Splade:
     Args:
         name_or_path: A folder or a name on the Hugging Face hub.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: `float32`, `bfloat16` or `float16`, of the model's arithmetic.
+        dtype: of the model's arithmetic, as `load_model` takes it.
         max_length: Tokens of a text, at most what the model can read.
         batch_size: Texts encoded at once.
 
@@ -45,7 +45,7 @@ class Splade:
         name_or_path: str | os.PathLike[str],
         *,
         device: str = "auto",
-        dtype: str = "float32",
+        dtype: str = "auto",
         max_length: int | None = None,
         batch_size: int = 64,
     ) -> None:
@@ -59,7 +59,7 @@ class Splade:
                 "naver/splade-cocondenser-ensembledistil",
             )
         self.fingerprint = fingerprint(self._model)
-        self._model.to(device=target, dtype=DTYPES[dtype]).eval()
+        self._model.to(device=target, dtype=choose_dtype(dtype, target)).eval()
         self._accepted = set(inspect.signature(self._model.forward).parameters)
         readable = min(positions_of(self._model), self._tokenizer.model_max_length)
         self.max_length = check_length(self._tokenizer, min(max_length or MAX_LENGTH, readable))

@@ -255,7 +255,7 @@ def open_teacher(
     model: str | None = None,
     weights: Sequence[float] | None = None,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     max_length: int | None = None,
     batch_size: int = BATCH,
     **of_cross_encoder: Any,
