@@ -188,13 +188,12 @@ def test_the_index_is_opened_by_its_name_as_pyserinis_are(workplace: Path) -> No
 
 
 def test_what_is_not_there_is_asked_for_in_one_sentence(workplace: Path) -> None:
-    for command, named in (
-        (("search", "--topics", "dl20", "--output", "run20.txt"), "dl20"),
-        (("index", "--collection", "msmarco-v1-passage", "--overwrite"), "collection.tsv"),
+    search = ("search", "--topics", "dl20", "--output", "run20.txt")
+    index = ("index", "--collection", "msmarco-v1-passage", "--overwrite")
+    for (status, _, error), named in zip(
+        run(workplace, search, index), ("dl20", "collection.tsv"), strict=True
     ):
-        module, *arguments = command
-        done = python(workplace, "-m", f"hypserini.{module}", *arguments)
-        assert done.returncode == 2
-        assert named in done.stderr.splitlines()[-1]
-        assert "Traceback" not in done.stderr
+        assert status == 2
+        assert named in error.splitlines()[-1]
+        assert "Traceback" not in error
     assert not (workplace / "run20.txt").exists()

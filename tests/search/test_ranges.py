@@ -45,15 +45,21 @@ def test_more_than_there_is_to_rerank_or_to_find_by_words(searcher, index: Path,
         assert len(fuse([words], [found], k, HybridOptions())[0]) >= len(words)
 
 
-@pytest.mark.parametrize("much", HUGE)
-def test_more_than_there_is_to_rerank_adaptively(tmp_path, tiny_model: Path, much: int) -> None:
-    # Lucene 10 makes no graph for fewer.
+@pytest.fixture(scope="module")
+def with_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of so many vectors that Lucene 10 makes a graph, too."""
+    path = tmp_path_factory.mktemp("graph") / "index"
     vectors = np.random.default_rng(0).normal(size=(12_000, 32)).astype("f4")
-    with IndexWriter(tmp_path / "index", dimension=32) as writer:
+    with IndexWriter(path, dimension=32) as writer:
         writer.add([str(number) for number in range(len(vectors))], vectors)
+    return path
+
+
+@pytest.mark.parametrize("much", HUGE)
+def test_more_than_there_is_to_rerank_adaptively(with_graph, tiny_model: Path, much: int) -> None:
     given = GivenRankings({"q": ["7", "nowhere", "8"]})
     options = RerankOptions(given, adaptive=True, budget=much, turn=much)
-    with LuceneHypencoderSearcher(tmp_path / "index", str(tiny_model), device="cpu") as searcher:
+    with LuceneHypencoderSearcher(with_graph, str(tiny_model), device="cpu") as searcher:
         found = searcher.batch_search(["graph"], ["q"], much, mode="rerank", options=options)["q"]
     assert {hit.docid for hit in found} >= {"7", "nowhere", "8"}
     assert len(found) > 10

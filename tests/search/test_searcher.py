@@ -164,10 +164,12 @@ def test_cacm_is_ranked_as_by_brute_force(tmp_path: Path, cacm: Path) -> None:
     from hypserini.index.build import build_index
 
     model = load_model(BUNDLED_MODEL, device="cpu")
-    documents = [json.loads(line) for line in (cacm / "corpus.jsonl").read_text().splitlines()]
+    lines = (cacm / "corpus.jsonl").read_text().splitlines(keepends=True)[:1000]
+    documents = [json.loads(line) for line in lines]
     topics = dict(line.split("\t") for line in (cacm / "topics.tsv").read_text().splitlines())
-    path = tmp_path / "cacm"
-    build_index(cacm / "corpus.jsonl", path, model, progress=False)
+    path, corpus = tmp_path / "cacm", tmp_path / "corpus.jsonl"
+    corpus.write_text("".join(lines))
+    build_index(corpus, path, model, progress=False)
     vectors = DocumentEncoder(model).encode([document["contents"] for document in documents])
     docids = [document["id"] for document in documents]
     queries = list(topics.values())

@@ -176,6 +176,7 @@ def test_a_checkpoint_that_finds_no_room_is_told(settings: Settings, tmp_path: P
         train(parse_config(config), progress=False)
 
 
+@pytest.mark.slow  # four trainings in processes of their own; what they share has tests of its own
 def test_two_processes_validate_and_resume_alike(
     settings: Settings, command: Command, beir: Path, tmp_path: Path
 ) -> None:
