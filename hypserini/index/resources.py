@@ -23,6 +23,12 @@ LEAST_MEMORY = 512 << 20
 DOCUMENT_BYTES = 100
 """On the disk, for the docid and what Lucene notes of a document."""
 
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Where Linux tells how much memory a container may take, in its newer and older way."""
+
 NEIGHBOUR_BYTES = 2.5
 """On the disk, of a neighbour in the graph, of which a document has up to 2 m."""
 
@@ -32,6 +38,15 @@ def all_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def all_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or its container's if less."""
+    bytes_there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # `max` is none
+            bytes_there = min(bytes_there, int(limit.read_text()))
+    return bytes_there
 
 
 def limit_memory(total: int | None) -> float | None:

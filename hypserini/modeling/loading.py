@@ -89,6 +89,9 @@ def load_model(
         )
     model.name = checkpoint.place
     model.cast(device, dtype).eval()
+    if device.type != "cpu":
+        name = str(dtype).removeprefix("torch.")
+        logger.info("%s computes on %s, in %s", model.name, device_name(device), name)
     _tell_unknown_tokens(model)
     check_encoding(model)
     return model
@@ -120,6 +123,13 @@ def choose_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ModelError(f"the device {device} cannot be used here: try --device cpu.") from error
     return chosen
+
+
+def device_name(device: torch.device) -> str:
+    """What a device is, such as `cuda:0 (NVIDIA H100 80GB HBM3)`."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
 
 
 def choose_devices(devices: str) -> list[torch.device]:

@@ -132,3 +132,13 @@ def test_progress_shows_every_batch_and_what_is_done(flags, tmp_path: Path, caps
     lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
     assert any("encoding" in line and "docs/s" in line for line in lines)
     assert any("merging" in line and "400/400" in line for line in lines)
+
+
+def test_a_containers_memory_counts_where_it_has_less(tmp_path: Path, monkeypatch) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(resources, "CONTAINER_LIMITS", (limit, tmp_path / "nowhere"))
+    machine = resources.all_memory()
+    assert machine > 1 << 28
+    for written, expected in (("max", machine), ("1048576", 1 << 20), (str(1 << 62), machine)):
+        limit.write_text(f"{written}\n")
+        assert resources.all_memory() == expected

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 
 import torch
 
 from hypserini.index.reader import Index
+from hypserini.index.resources import all_memory
 from hypserini.modeling.loading import DTYPES
 from hypserini.search.resident.field import ResidentField
 from hypserini.search.resident.residence import FORMATS, Residence
@@ -62,7 +62,7 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return all_memory() // 2
 
 
 def _gib(size: int) -> str:
