@@ -38,6 +38,7 @@ RESIDENT = {
     "resident": Residence(True, "fp32"),
     "block by block": Residence(False),
 }
+EXACT = ("--dtype", "float32")  # which a card would not choose itself
 OPTIONS = {"tangent": TangentOptions(fetch=64, max_scored=300), "graph": GraphOptions()}
 
 pytestmark = pytest.mark.skipif(
@@ -203,23 +204,25 @@ def test_encoding_indexing_and_searching_commands(
     def assert_as_on_the_cpu(made: Path, *flags: object) -> None:
         run = tmp_path / "run.txt"
         base = ("--index", made, "--topics", topics_file, "--output", run, "--hits", 400)
-        base += ("--resident", "--resident-format", "fp32")
+        base += ("--resident", "--resident-format", "fp32", *EXACT)
         on_the_card(search, *base, "--mode", "exhaustive", *flags)
         for qid, hits in read_run(run).items():
             assert dict(hits) == scores_like(dict(expected[qid]))
 
     on_the_card(
-        index_command, "--collection", collection, "--model", tiny_model, "--index", tmp_path / "a"
+        index_command,
+        *("--collection", collection, "--model", tiny_model, "--index", tmp_path / "a", *EXACT),
     )
     assert_as_on_the_cpu(tmp_path / "a")
     for format in ("npy", "jsonl", "parquet"):
         vectors, made = tmp_path / format, tmp_path / f"from-{format}"
-        what = ("--collection", collection, "--model", tiny_model, "--format", format)
+        what = ("--collection", collection, "--model", tiny_model, "--format", format, *EXACT)
         on_the_card(encode, *what, "--output", vectors)
         on_the_card(index_command, "--vectors-from", vectors, "--index", made)
         assert_as_on_the_cpu(made)
     q_nets = tmp_path / "q-nets"
-    on_the_card(encode, "--topics", topics_file, "--model", tiny_model, "--output", q_nets)
+    what = ("--topics", topics_file, "--model", tiny_model, *EXACT)
+    on_the_card(encode, *what, "--output", q_nets)
     assert_as_on_the_cpu(index, "--encoded-queries", q_nets)
 
 
