@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ import torch
 from benchmarks.machine import table
 from benchmarks.search_baselines import DotProduct, dot_product_baselines
 from benchmarks.search_data import Collection, load_data, write_index
+from benchmarks.search_measured import Measured
 from hypserini.index.reader import Index
 from hypserini.modeling import QNet
 from hypserini.search.costs import loss_at
@@ -33,26 +33,6 @@ from hypserini.search.scorer import QNetScorer, QueryBatch
 
 DEPTHS = (10, 100, 1000)
 WARM_UP = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One method at one depth: means over the topics; `ndcg` is of the known items, at 10.
-
-    `overlap` is that with the exhaustive best by q-net, `own` that with the exact best by what the
-    method ranks by: for the dot products, the exact dot products.
-    """
-
-    documents: int
-    q_nets: str
-    depth: int
-    method: str
-    setting: str
-    overlap: float
-    own: float
-    evaluations: float
-    milliseconds: float
-    ndcg: float
 
 
 def methods(k: int, documents: int) -> list[tuple[str, str, str, object]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.search import Measured
+    from benchmarks.search_measured import Measured
 
 logger = logging.getLogger(__name__)
 

@@ -155,9 +155,11 @@ public final class DocumentWriter implements Closeable {
   public void add(byte[] ids, byte[] contents, byte[] raws) throws IOException {
     Texts packedIds = new Texts(ids);
     int count = packedIds.count();
-    checkFinite(count, packedIds);
+    BlockChecks.finite(vectors.floats(), count, dimension, packedIds);
     makeFields(count);
-    checkAngles(count, packedIds);
+    if (isQuantized && similarity == VectorSimilarityFunction.COSINE) {
+      BlockChecks.angles(vectors.floats(), count, dimension, packedIds);
+    }
     failed = true; // until the whole block is in
     changed = true;
     for (int i = 0; i < count; i++) {
@@ -188,41 +190,6 @@ public final class DocumentWriter implements Closeable {
     }
     for (int i = 0; i < fields.length && fields[i] == null; i++) {
       fields[i] = new DocumentFields(dimension, similarity, termVectors);
-    }
-  }
-
-  private void checkFinite(int count, Texts ids) {
-    FloatBuffer shared = vectors.floats();
-    for (int i = 0; i < count; i++) {
-      float sum = 0; // x - x is 0 for finite x, NaN otherwise
-      for (int j = i * dimension, end = j + dimension; j < end; j++) {
-        sum += shared.get(j) - shared.get(j);
-      }
-      if (sum != 0) {
-        throw new Refused(
-            "the vector of document " + ids.string(i) + " has a component that is not a number or"
-                + " infinite: nothing of its block was indexed.");
-      }
-    }
-  }
-
-  /** What has no angle cannot be quantised by it; Lucene would notice only when it merges. */
-  private void checkAngles(int count, Texts ids) {
-    if (!isQuantized || similarity != VectorSimilarityFunction.COSINE) {
-      return;
-    }
-    FloatBuffer shared = vectors.floats();
-    for (int i = 0; i < count; i++) {
-      float squares = 0;
-      for (int j = i * dimension, end = j + dimension; j < end; j++) {
-        squares += shared.get(j) * shared.get(j);
-      }
-      if (squares == 0) {
-        throw new Refused(
-            "the vector of document " + ids.string(i) + " has the length 0, and so no angle to"
-                + " quantise: leave it out, or index with --vectors hnsw. Nothing of its block was"
-                + " indexed.");
-      }
     }
   }
 
