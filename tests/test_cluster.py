@@ -295,7 +295,7 @@ def killing(index: Path, killed: list[int]) -> Iterator[None]:
 def test_what_a_build_refuses_is_said_and_can_be_mended(
     ray: Any, tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
-    documents = make_documents(20)
+    documents = make_documents(400)  # more than a chunk of each shard, so that some are committed
     path = write_jsonl(tmp_path / "corpus.jsonl", [*documents, documents[3]])
     flags = ["--cluster", "auto", "--cluster-cpus", "1"]
     assert build([*building(tmp_path / "index", path, tiny_model), *flags]) == 2
@@ -303,7 +303,7 @@ def test_what_a_build_refuses_is_said_and_can_be_mended(
     write_jsonl(path, documents)
     assert build([*building(tmp_path / "index", path, tiny_model), *flags, "--resume"]) == 0
     with Index(tmp_path / "index") as index:
-        assert index.num_docs == 20
+        assert index.num_docs == 400
 
 
 def test_a_shard_that_is_away_refuses_the_query_or_is_named(
