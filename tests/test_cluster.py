@@ -18,7 +18,7 @@ from conftest import make_documents, write_jsonl
 
 from hypserini import LuceneHypencoderSearcher, ShardedHypencoderSearcher
 from hypserini.cluster.connection import ClusterOptions, Share, connected, share_of
-from hypserini.cluster.crew import Crew, Gone, refuse_gone
+from hypserini.cluster.crew import AGAIN, Crew, Gone, refuse_gone
 from hypserini.cluster.signals import fault_handlers_kept
 from hypserini.cluster.tasks import run_tasks
 from hypserini.errors import ClusterError, IndexingError
@@ -141,6 +141,16 @@ def test_an_object_that_dies_of_every_call_is_gone_and_comes_back(ray: Any, tmp_
         while isinstance(answers[1], Gone) and time.monotonic() < deadline:
             answers = crew.call("say", "again")
         assert answers == ["a again", "b again"]
+    finally:
+        crew.close()
+
+
+def test_what_dies_more_often_than_ray_repeats_is_asked_again_when_it_is_back(
+    ray: Any, tmp_path: Path
+):
+    crew = Crew(ray, work.Echo, [("a", str(tmp_path))], LITTLE, 60)
+    try:
+        assert crew.call("die_times", AGAIN + 2) == ["a"]
     finally:
         crew.close()
 
