@@ -216,9 +216,9 @@ def undisturbed(search: Search) -> dict[str, Any]:
     while True:
         try:
             return search()
-        except ClusterError as error:
-            assert re.match(REFUSED, str(error))
-            assert time.monotonic() < deadline
+        except ClusterError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def test_builds_whose_processes_and_nodes_are_killed(
