@@ -127,6 +127,9 @@ class Place:
     def pid(self) -> int:
         return os.getpid()
 
+    def niceness(self) -> int:
+        return os.nice(0)
+
     def die_once(self) -> str:
         if not self._mark.exists():
             self._mark.touch()

@@ -117,6 +117,14 @@ def test_what_a_task_refuses_is_said_as_it_said_it(ray: Any):
         run_tasks(ray, work.refuse, [(0,), (1,), (2,)], LITTLE)
 
 
+def test_processes_are_not_of_lower_priority_than_this_one(ray: Any, tmp_path: Path):
+    crew = Crew(ray, work.Place, [(str(tmp_path),)], LITTLE, 60)
+    try:
+        assert crew.call("niceness") == [os.nice(0)]
+    finally:
+        crew.close()
+
+
 def test_a_killed_object_is_made_again_and_answers(ray: Any, tmp_path: Path):
     crew = Crew(ray, work.Echo, [("a", str(tmp_path)), ("b", str(tmp_path))], LITTLE, 30)
     try:
