@@ -27,6 +27,7 @@ from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.index.sharded import shard_name, shard_of
 from hypserini.index.shards import Shards
+from hypserini.index.stored_text import StoredTexts
 from hypserini.search.bm25 import Bm25
 from hypserini.search.costs import loss_at
 from hypserini.search.hybrid import HybridOptions, fuse
@@ -47,10 +48,10 @@ def share_out(index: Path, folder: Path, shards: int) -> Path:
         options = IndexOptions().like(metadata)
         counts = [0] * shards
         writers = [options.writer(folder / name, one.dimension, append=False) for name in names]
-        docids = one.docids()
+        docids, texts = one.docids(), StoredTexts(one)
         while part := list(islice(docids, AT_ONCE)):
             vectors = one.vectors(part)
-            contents, raws = (one.stored_fields(part, name) for name in ("contents", "raw"))
+            contents, raws = texts.texts(part), one.stored_fields(part, "raw")  # only raw is stored
             for number, writer in enumerate(writers):
                 here = [i for i, docid in enumerate(part) if shard_of(docid, shards) == number]
                 counts[number] += len(here)

@@ -98,6 +98,13 @@ class Echo:
             os.kill(os.getpid(), signal.SIGKILL)
         return self.name
 
+    def die_times(self, times: int) -> str:
+        died = len(list(self._folder.glob("died-*")))
+        if died < times:
+            (self._folder / f"died-{died}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.name
+
     def die(self, name: str) -> str:
         if name == self.name:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -119,6 +126,9 @@ class Place:
 
     def pid(self) -> int:
         return os.getpid()
+
+    def niceness(self) -> int:
+        return os.nice(0)
 
     def die_once(self) -> str:
         if not self._mark.exists():

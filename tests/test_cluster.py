@@ -18,7 +18,7 @@ from conftest import make_documents, write_jsonl
 
 from hypserini import LuceneHypencoderSearcher, ShardedHypencoderSearcher
 from hypserini.cluster.connection import ClusterOptions, Share, connected, share_of
-from hypserini.cluster.crew import Crew, Gone, refuse_gone
+from hypserini.cluster.crew import AGAIN, Crew, Gone, refuse_gone
 from hypserini.cluster.signals import fault_handlers_kept
 from hypserini.cluster.tasks import run_tasks
 from hypserini.errors import ClusterError, IndexingError
@@ -117,6 +117,14 @@ def test_what_a_task_refuses_is_said_as_it_said_it(ray: Any):
         run_tasks(ray, work.refuse, [(0,), (1,), (2,)], LITTLE)
 
 
+def test_processes_are_not_of_lower_priority_than_this_one(ray: Any, tmp_path: Path):
+    crew = Crew(ray, work.Place, [(str(tmp_path),)], LITTLE, 60)
+    try:
+        assert crew.call("niceness") == [os.nice(0)]
+    finally:
+        crew.close()
+
+
 def test_a_killed_object_is_made_again_and_answers(ray: Any, tmp_path: Path):
     crew = Crew(ray, work.Echo, [("a", str(tmp_path)), ("b", str(tmp_path))], LITTLE, 30)
     try:
@@ -141,6 +149,16 @@ def test_an_object_that_dies_of_every_call_is_gone_and_comes_back(ray: Any, tmp_
         while isinstance(answers[1], Gone) and time.monotonic() < deadline:
             answers = crew.call("say", "again")
         assert answers == ["a again", "b again"]
+    finally:
+        crew.close()
+
+
+def test_what_dies_more_often_than_ray_repeats_is_asked_again_when_it_is_back(
+    ray: Any, tmp_path: Path
+):
+    crew = Crew(ray, work.Echo, [("a", str(tmp_path))], LITTLE, 60)
+    try:
+        assert crew.call("die_times", AGAIN + 2) == ["a"]
     finally:
         crew.close()
 
@@ -295,7 +313,7 @@ def killing(index: Path, killed: list[int]) -> Iterator[None]:
 def test_what_a_build_refuses_is_said_and_can_be_mended(
     ray: Any, tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
-    documents = make_documents(20)
+    documents = make_documents(400)  # more than a chunk of each shard, so that some are committed
     path = write_jsonl(tmp_path / "corpus.jsonl", [*documents, documents[3]])
     flags = ["--cluster", "auto", "--cluster-cpus", "1"]
     assert build([*building(tmp_path / "index", path, tiny_model), *flags]) == 2
@@ -303,7 +321,7 @@ def test_what_a_build_refuses_is_said_and_can_be_mended(
     write_jsonl(path, documents)
     assert build([*building(tmp_path / "index", path, tiny_model), *flags, "--resume"]) == 0
     with Index(tmp_path / "index") as index:
-        assert index.num_docs == 20
+        assert index.num_docs == 400
 
 
 def test_a_shard_that_is_away_refuses_the_query_or_is_named(

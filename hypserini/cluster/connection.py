@@ -57,6 +57,8 @@ def import_ray() -> Any:
     # Nothing is reported to Ray's makers, and workers without a GPU see none.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    # Nor do those of a cluster that is started here step back behind all else: a search waits.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:

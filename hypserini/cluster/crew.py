@@ -25,9 +25,15 @@ AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """In place of an answer: why there is none."""
+    """In place of an answer: why there is none.
+
+    Attributes:
+        reason: Why.
+        died: Whether its process died, and was not only silent.
+    """
 
     reason: str
+    died: bool = False
 
 
 Replica = tuple[int, int]
@@ -150,13 +156,21 @@ class Crew:
         return Asked(call.remote(method, *arguments), replicas)
 
     def _answer(self, asked: Asked, method: str, arguments: tuple[Any, ...]) -> Any:
-        """What one of the replicas answers."""
+        """What one of the replicas answers.
+
+        Until Ray has noticed that a node is gone, it repeats calls there, and in vain: so the last
+        that died is asked once more when it is back.
+        """
         answer: Any = Gone("it is still away")
+        once_more = True
         while asked.reference is not None:
-            answer = self._wait(asked.replicas[0], asked.reference)
+            replica, *others = asked.replicas
+            answer = self._wait(replica, asked.reference)
             if not isinstance(answer, Gone):
                 break
-            asked = self._ask(asked.replicas[1:], method, arguments)
+            if not others and once_more and answer.died and self._comes_back(replica):
+                others, once_more = [replica], False
+            asked = self._ask(others, method, arguments)
         return answer
 
     def _is_gone(self, replica: Replica) -> bool:
@@ -166,9 +180,23 @@ class Crew:
             return False
         return sign is not None
 
+    def _comes_back(self, replica: Replica) -> bool:
+        """Whether one that died gives a sign of life before patience ends."""
+        sign = self._signs.get(replica)
+        if sign is None:
+            return True
+        if not self._ray.wait([sign], timeout=self._patience)[0]:
+            return False
+        self._signs.pop(replica, None)
+        try:
+            return bool(result_of(self._ray, sign))
+        except ClusterError:
+            return False
+
     def _sign(self, replica: Replica) -> Any:
+        """Asked for until it comes, or the object is away for good."""
         number, place = replica
-        return self._actors[number][place].is_there.remote()
+        return self._actors[number][place].is_there.options(max_task_retries=-1).remote()
 
     def _wait(self, replica: Replica, reference: Any) -> Any:
         """Wait as long as the object works, and no longer than `patience` for one that does not."""
@@ -182,7 +210,7 @@ class Crew:
             return result_of(self._ray, reference)
         except ClusterError as error:
             self._signs[replica] = self._sign(replica)
-            return Gone(str(error))
+            return Gone(str(error), died=True)
 
 
 def refuse_gone(answers: Sequence[Any], names: Sequence[str]) -> None:

@@ -74,6 +74,10 @@ def test_three_columns_and_the_keyboard(browser, client: Client):
     page.keyboard.press("Enter")
     page.wait_for_selector(".error")
     assert "syntax" in page.inner_text("#told")
+    colours = [
+        f"getComputedStyle(document.querySelector('{one}')).color" for one in ("#told", "#help")
+    ]
+    assert page.evaluate(colours[0]) != page.evaluate(colours[1])
     assert hosts == {f"127.0.0.1:{client.port}"}
     assert faults == []
 
@@ -113,6 +117,8 @@ def test_it_fits_a_phone_and_the_dark(browser, client: Client):
     page, _, _ = opened(browser, client, viewport=size, color_scheme="dark")
     search(page, "graph walk")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.locator("section:nth-of-type(3)").scroll_into_view_if_needed()  # one swipes to it
+    assert page.evaluate("document.querySelector('main').scrollLeft") > 360
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, ground[4:-1].split(","))) < 64
 

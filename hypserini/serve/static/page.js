@@ -194,7 +194,7 @@ async function begin() {
     if (chosen) by("index").value = chosen;
     await loadTopics();
     by("told").className = "";
-    by("told").textContent = "";
+    by("told").textContent = topics.size ? "Ask something, or choose a judged topic." : "Ask something.";
     if (wanted) await search();
   } catch (error) {
     by("told").className = "error";
