@@ -30,9 +30,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dot-product-tuned": {"dot_product": True},
     "head-1": {"blocks": 1},
     "head-2": {"blocks": 2},
+    "head-1-frozen": {"blocks": 1, "tune": False},
     "head-2-frozen": {"blocks": 2, "tune": False},
     "head-2-teacher-only": {"blocks": 2, "cross_entropy": 0.0},
     "head-2-encoder-teaches": {"blocks": 2, "teacher": ("encoder",)},
+    "head-1-frozen-encoder-teaches": {"blocks": 1, "tune": False, "teacher": ("encoder",)},
     "head-2-nested": {"blocks": 2, "nested": (0, 1)},
 }
 """What is tried, by what differs from the options that the flags give."""
@@ -47,6 +49,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--encoder", required=True, help="the encoder whose vectors stay as is")
     parser.add_argument(
         "--documents", type=cli.positive_int, default=12_000, help="pairs taken (default: 12000)"
+    )
+    parser.add_argument(
+        "--queries",
+        type=cli.positive_int,
+        help="queries of these pairs trained and measured with, at most (default: all of them)",
+    )
+    parser.add_argument(
+        "--own-candidates",
+        action="store_true",
+        help="the cross-entropy is over each query's own candidates, not the batch's: cheaper",
     )
     parser.add_argument(
         "--folder", type=Path, default=Path("build/heads"), help="(default: build/heads)"
@@ -89,11 +101,12 @@ def run(args: argparse.Namespace) -> None:
             progress=not args.quiet,
         )
     common = AdaptOptions(
-        queries=args.documents,
+        queries=args.queries or args.documents,
         pairs=str(taken),
         held_out=args.held_out,
         epochs=args.epochs,
         cross_entropy=1.0,
+        in_batch=not args.own_candidates,
     )
     trained: dict[str, list[str]] = {}
     for seed in args.seeds:

@@ -86,6 +86,12 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: 0)",
     )
     parser.add_argument(
+        "--own-candidates",
+        action="store_true",
+        help="for --cross-entropy: find it among the query's own candidates alone, which is "
+        "several times cheaper on a CPU",
+    )
+    parser.add_argument(
         "--temperature",
         type=cli.number(0.0001),
         default=0.05,
@@ -116,7 +122,8 @@ def run(args: argparse.Namespace) -> None:
                 not args.dot_product,
                 "a q-net, which --dot-product has none of",
                 "blocks nested freeze",
-            )
+            ),
+            (args.cross_entropy > 0, "the loss of --cross-entropy", "own_candidates"),
         ],
     )
     default = AdaptOptions()
@@ -136,6 +143,7 @@ def run(args: argparse.Namespace) -> None:
         learning_rate=args.learning_rate,
         temperature=args.temperature,
         cross_entropy=args.cross_entropy,
+        in_batch=not args.own_candidates,
         seed=args.seed,
     )
     found = adapt(

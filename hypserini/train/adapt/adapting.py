@@ -80,8 +80,15 @@ def adapt(
         closing(QNetFinder(searcher)) as encoder,
         closing(Bm25Finder(index)) as bm25,
         closing(
+            # Of one scale whatever the teacher: the divergence is from the softmax of its scores,
+            # which of bare cosines would be flat, and of bare BM25 scores all in one document.
             open_teacher(
-                options.teacher, index=index, weights=options.weights, device=device, model=model
+                options.teacher,
+                index=index,
+                weights=options.weights,
+                device=device,
+                model=model,
+                standardised=True,
             )
         ) as teacher,
     ):
