@@ -176,12 +176,14 @@ def find_index(test_set: TestSet, name: str, model: DualEncoder, how: How) -> Pa
         if found and (found.fingerprint, found.collection) == (model.fingerprint, collection):
             return there
     folder = test_set.folder / f"index.{name}"
+    unfinished = folder.with_name(folder.name + ".building").exists()
     build_index(
         test_set.collection,
         folder,
         model,
         IndexOptions(vectors="flat"),
-        overwrite=True,
+        overwrite=not unfinished,
+        resume=unfinished,
         progress=how.progress,
         collection_name=collection,
     )

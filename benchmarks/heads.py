@@ -12,13 +12,12 @@ import argparse
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import effectiveness
 from hypserini import cli
-from hypserini.errors import HypseriniError
 from hypserini.formats.output import atomic_output
 from hypserini.train.adapt.options import AdaptOptions
 from hypserini.train.data.examples import format_example, read_examples
@@ -85,7 +84,8 @@ def run(args: argparse.Namespace) -> None:
     """Index, train what is missing, and compare."""
     from hypserini.index.build import build_index
     from hypserini.index.options import IndexOptions
-    from hypserini.train.adapt.adapting import adapt
+    from hypserini.train.adapt.adapting import FOLDER, adapt, is_whole
+    from hypserini.train.adapt.material import Material
 
     taken, corpus = _take(args.pairs, args.documents, args.folder / "pairs")
     index = args.folder / "index"
@@ -114,7 +114,8 @@ def run(args: argparse.Namespace) -> None:
             folder = args.folder / "models" / f"{name}.{seed}"
             options = replace(common, seed=seed, **VARIANTS[name])
             trained.setdefault(name, []).append(str(folder))
-            if _is_there(folder, options):
+            if is_whole(folder):
+                Material(folder / FOLDER).check(options)
                 continue
             adapt(
                 str(index),
@@ -122,6 +123,7 @@ def run(args: argparse.Namespace) -> None:
                 options,
                 device=args.device,
                 progress=not args.quiet,
+                resume=True,
             )
     held_out = _held_out(Path(next(iter(trained.values()))[0]), args.folder / "held-out")
     flags = ["--models-folder", args.folder, "--only-these", "--baseline", ENCODER]
@@ -154,27 +156,6 @@ def _take(pairs: Path, count: int, folder: Path) -> tuple[Path, Path]:
             for docid, text in documents.items()
         )
     return taken, corpus
-
-
-def _is_there(folder: Path, options: AdaptOptions) -> bool:
-    """Whether a variant is trained to its end.
-
-    Raises:
-        HypseriniError: it was trained with other options, or not to its end.
-    """
-    if not folder.exists():
-        return False
-    noted = folder / "adaptation" / "options.json"
-    card = folder / "README.md"
-    whole = card.exists() and "## Adaptation" in card.read_text(encoding="utf-8")
-    if not (whole and noted.exists()):
-        raise HypseriniError(f"{folder} was not trained to its end: remove it.")
-    if json.loads(noted.read_text()) != json.loads(json.dumps(asdict(options))):
-        raise HypseriniError(
-            f"{folder} was trained with other options ({noted}): remove it, or name another "
-            "--folder."
-        )
-    return True
 
 
 def _held_out(model: Path, folder: Path) -> Path:

@@ -107,6 +107,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=cli.seed, default=0, help="of all that is drawn (default: 0)"
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with what was begun in --output, by the same flags; without anything there, "
+        "begin",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     return parser
 
@@ -153,6 +159,7 @@ def run(args: argparse.Namespace) -> None:
         model=args.model,
         device=args.device,
         progress=not args.quiet,
+        resume=args.resume,
     )
     print("on queries held out     nDCG@10  tau    overlap@10")
     for name, words in (("encoder", "encoder's dot product"), ("head", "head")):
