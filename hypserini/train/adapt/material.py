@@ -98,7 +98,7 @@ class Material:
         if (name := next((n for n in asked if asked[n] != noted.get(n)), None)) is not None:
             raise TrainingError(
                 f"{self.folder.parent} was begun with {name} {noted.get(name)}, not {asked[name]}: "
-                "give what it was begun with, or choose another --output."
+                "give what it was begun with, or choose another folder."
             )
 
     def about(self) -> About:
