@@ -35,6 +35,9 @@ RERANKER = "reranker"
 HYBRID = "hybrid"
 ROLES = (FIRST_STAGE, RERANKER, HYBRID)
 
+BUILDING = ".building"
+"""What the name of an index ends in that is not finished."""
+
 
 @dataclass(frozen=True, slots=True)
 class System:
@@ -165,23 +168,29 @@ def _each(models: Mapping[str, Sequence[str]]) -> Iterable[tuple[str, int | None
 def find_index(test_set: TestSet, name: str, model: DualEncoder, how: How) -> Path:
     """The index of the collection by a model: one there of both, or a new one.
 
-    Heads over the vectors of one encoder, and that encoder, share an index.
+    Heads over the vectors of one encoder, and that encoder, share an index. A build that was
+    stopped is gone on with: its name says of which model and documents it is.
     """
     with test_set.collection.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     collection = f"{test_set.collection.parent.name} {digest[:12]}"
     for there in sorted(test_set.folder.glob("index.*")):
+        if there.suffix == BUILDING:
+            continue
         with Index(there) as index:
             found = IndexMetadata.from_user_data(index.metadata, str(there))
         if found and (found.fingerprint, found.collection) == (model.fingerprint, collection):
             return there
-    folder = test_set.folder / f"index.{name}"
+    made_of = hashlib.sha256(f"{model.fingerprint} {collection}".encode()).hexdigest()
+    folder = test_set.folder / f"index.{name}.{made_of[:12]}"
+    unfinished = folder.with_name(folder.name + BUILDING).exists()
     build_index(
         test_set.collection,
         folder,
         model,
         IndexOptions(vectors="flat"),
-        overwrite=True,
+        overwrite=not unfinished,
+        resume=unfinished,
         progress=how.progress,
         collection_name=collection,
     )

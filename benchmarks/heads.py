@@ -12,13 +12,12 @@ import argparse
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import effectiveness
 from hypserini import cli
-from hypserini.errors import HypseriniError
 from hypserini.formats.output import atomic_output
 from hypserini.train.adapt.options import AdaptOptions
 from hypserini.train.data.examples import format_example, read_examples
@@ -30,9 +29,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dot-product-tuned": {"dot_product": True},
     "head-1": {"blocks": 1},
     "head-2": {"blocks": 2},
+    "head-1-frozen": {"blocks": 1, "tune": False},
     "head-2-frozen": {"blocks": 2, "tune": False},
     "head-2-teacher-only": {"blocks": 2, "cross_entropy": 0.0},
     "head-2-encoder-teaches": {"blocks": 2, "teacher": ("encoder",)},
+    "head-1-frozen-encoder-teaches": {"blocks": 1, "tune": False, "teacher": ("encoder",)},
     "head-2-nested": {"blocks": 2, "nested": (0, 1)},
 }
 """What is tried, by what differs from the options that the flags give."""
@@ -47,6 +48,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--encoder", required=True, help="the encoder whose vectors stay as is")
     parser.add_argument(
         "--documents", type=cli.positive_int, default=12_000, help="pairs taken (default: 12000)"
+    )
+    parser.add_argument(
+        "--queries",
+        type=cli.positive_int,
+        help="queries of these pairs trained and measured with, at most (default: all of them)",
+    )
+    parser.add_argument(
+        "--own-candidates",
+        action="store_true",
+        help="the cross-entropy is over each query's own candidates, not the batch's: cheaper",
     )
     parser.add_argument(
         "--folder", type=Path, default=Path("build/heads"), help="(default: build/heads)"
@@ -73,7 +84,8 @@ def run(args: argparse.Namespace) -> None:
     """Index, train what is missing, and compare."""
     from hypserini.index.build import build_index
     from hypserini.index.options import IndexOptions
-    from hypserini.train.adapt.adapting import adapt
+    from hypserini.train.adapt.adapting import FOLDER, adapt, is_whole
+    from hypserini.train.adapt.material import Material
 
     taken, corpus = _take(args.pairs, args.documents, args.folder / "pairs")
     index = args.folder / "index"
@@ -89,11 +101,12 @@ def run(args: argparse.Namespace) -> None:
             progress=not args.quiet,
         )
     common = AdaptOptions(
-        queries=args.documents,
+        queries=args.queries or args.documents,
         pairs=str(taken),
         held_out=args.held_out,
         epochs=args.epochs,
         cross_entropy=1.0,
+        in_batch=not args.own_candidates,
     )
     trained: dict[str, list[str]] = {}
     for seed in args.seeds:
@@ -101,7 +114,8 @@ def run(args: argparse.Namespace) -> None:
             folder = args.folder / "models" / f"{name}.{seed}"
             options = replace(common, seed=seed, **VARIANTS[name])
             trained.setdefault(name, []).append(str(folder))
-            if _is_there(folder, options):
+            if is_whole(folder):
+                Material(folder / FOLDER).check(options)
                 continue
             adapt(
                 str(index),
@@ -109,6 +123,7 @@ def run(args: argparse.Namespace) -> None:
                 options,
                 device=args.device,
                 progress=not args.quiet,
+                resume=True,
             )
     held_out = _held_out(Path(next(iter(trained.values()))[0]), args.folder / "held-out")
     flags = ["--models-folder", args.folder, "--only-these", "--baseline", ENCODER]
@@ -141,27 +156,6 @@ def _take(pairs: Path, count: int, folder: Path) -> tuple[Path, Path]:
             for docid, text in documents.items()
         )
     return taken, corpus
-
-
-def _is_there(folder: Path, options: AdaptOptions) -> bool:
-    """Whether a variant is trained to its end.
-
-    Raises:
-        HypseriniError: it was trained with other options, or not to its end.
-    """
-    if not folder.exists():
-        return False
-    noted = folder / "adaptation" / "options.json"
-    card = folder / "README.md"
-    whole = card.exists() and "## Adaptation" in card.read_text(encoding="utf-8")
-    if not (whole and noted.exists()):
-        raise HypseriniError(f"{folder} was not trained to its end: remove it.")
-    if json.loads(noted.read_text()) != json.loads(json.dumps(asdict(options))):
-        raise HypseriniError(
-            f"{folder} was trained with other options ({noted}): remove it, or name another "
-            "--folder."
-        )
-    return True
 
 
 def _held_out(model: Path, folder: Path) -> Path:

@@ -13,6 +13,7 @@ from benchmarks.effectiveness import main
 from benchmarks.effectiveness_runs import BM25, HYBRID, RERANKER, System
 from benchmarks.effectiveness_tables import MEASURES, differences_table, means_table
 from hypserini.demo import recipe
+from hypserini.formats.workplace import LOCK
 
 ACTIONS = ("read", "sort", "merge", "count", "write", "search", "score", "delete", "copy")
 THINGS = ("table", "graph", "query", "vector", "matrix", "index", "stream", "column")
@@ -127,11 +128,17 @@ def test_an_index_is_used_again_for_the_same_model_and_collection_only(
         stale.write_text("1 Q0 doc0001 1 0.5 of-other-topics\n")
         assert main([*map(str, flags), "--models", f"one={model}"]) == 0
         assert not stale.exists()
-        indexes = [folder / "held-out/index.one", folder / "also/made/index.one"]
-        return [max(file.stat().st_mtime_ns for file in index.glob("*.vec")) for index in indexes]
+        made = [(folder / at).glob("index.one.*/*.vec") for at in ("held-out", "also/made")]
+        return [max(file.stat().st_mtime_ns for file in files) for files in made]
 
     first = built(tiny_model)
     assert built(tiny_model) == first
+    (whole,) = (folder / "also/made").glob("index.one.*")
+    unfinished = whole.rename(f"{whole}.building")
+    (unfinished / LOCK).touch()  # as a build that is stopped leaves it
+    assert built(tiny_model) == first  # gone on with: nothing was left to encode
+    assert whole.exists()
+    assert not unfinished.exists()
     with (given / "corpus.jsonl").open("a") as file:
         file.write('{"id": "new", "contents": "one more document"}\n')
     more = built(tiny_model)

@@ -47,7 +47,7 @@ def test_heads_are_trained_once_and_compared_on_what_was_held_out(
     assert (model / "config.json").stat().st_mtime_ns == before
     flags[flags.index(0.1)] = 0.2
     assert heads.main([*map(str, flags), "--quiet"]) == 2
-    assert "was trained with other options" in capsys.readouterr().err
+    assert "was begun with epochs 0.1, not 0.2" in capsys.readouterr().err
 
 
 def test_sizes_and_cascades_are_measured(

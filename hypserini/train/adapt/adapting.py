@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,15 +14,15 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hypserini.errors import TrainingError
-from hypserini.formats.output import atomic_output
 from hypserini.index.reader import Index
 from hypserini.index.stored_text import StoredTexts
 from hypserini.search.searcher import LuceneHypencoderSearcher
+from hypserini.train.adapt.material import About, Material
 from hypserini.train.adapt.options import AdaptOptions
-from hypserini.train.adapt.outcome import Adapted, compare, section
+from hypserini.train.adapt.outcome import HEADING, Adapted, compare, section
 from hypserini.train.adapt.pseudo_queries import PseudoQuery, pseudo_queries
 from hypserini.train.adapt.recipe import configuration
-from hypserini.train.data.examples import WholeExample, format_example, read_examples
+from hypserini.train.data.examples import WholeExample, read_examples
 from hypserini.train.mine.finders import Bm25Finder, Finder, QNetFinder
 from hypserini.train.recipe.config import parse_config
 from hypserini.train.teach.teachers import Teacher, check_held, open_teacher
@@ -33,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "adaptation"
 """Within the model's folder: what it was trained and validated on."""
+
+CARD = "README.md"
 
 FEWEST = 20
 """Queries, with which there is something to learn and to validate."""
@@ -48,6 +49,7 @@ def adapt(
     model: str | None = None,
     device: str = "auto",
     progress: bool = True,
+    resume: bool = False,
 ) -> Adapted:
     """Train a head for an index and write it into a folder, with what it was trained on.
 
@@ -58,21 +60,64 @@ def adapt(
         model: The encoder that made the vectors, where the index does not say it.
         device: As `load_model` takes it.
         progress: Show progress bars.
+        resume: Go on with what was begun in the folder, if it was: the queries and the teacher's
+            scores are not made again, and training goes on from its last checkpoint.
 
     Raises:
-        TrainingError: The folder is not empty, a nested size is none, or there are too few
-            queries.
+        TrainingError: The folder is not empty, or was begun otherwise, a nested size is none, or
+            there are too few queries.
         IndexingError, ModelError: The index or the model cannot be opened.
     """
     options = options or AdaptOptions()
     folder = Path(output)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise TrainingError(f"{output} is there and not empty: choose another --output.")
     if options.nested and max(options.nested) >= options.blocks:
         raise TrainingError(
             f"nested sizes are of fewer blocks than the q-net's {options.blocks}, and "
             f"{max(options.nested)} is not: give smaller --nested, or more --blocks."
         )
+    material = Material(folder / FOLDER)
+    begun = resume and material.config.exists()
+    if begun:
+        material.check(options)
+        if is_whole(folder):
+            raise TrainingError(f"{output} is trained to its end: leave --resume out.")
+    else:
+        if folder.exists() and (not folder.is_dir() or _holds_more(folder, resume)):
+            raise TrainingError(
+                f"{output} is there and not empty: choose another --output, or go on with what "
+                "was begun there by --resume."
+            )
+        _prepare(index, material, options, model, device, progress)
+    config = json.loads(material.config.read_text(encoding="utf-8"))
+    config["trainer_config"]["resume_from_checkpoint"] = begun
+    config["trainer_config"]["hf_trainer_config"]["use_cpu"] = device == "cpu"
+    train(parse_config(config, str(material.config)), progress=progress)
+    found = compare(index, model, str(folder), material.test_examples(), device)
+    with open(folder / CARD, "a", encoding="utf-8") as card:
+        card.write(section(found, options, material.about()))
+    return found
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether an adaptation in a folder was carried to its end."""
+    card = folder / CARD
+    return card.exists() and HEADING in card.read_text(encoding="utf-8")
+
+
+def _holds_more(folder: Path, resume: bool) -> bool:
+    """Whether a folder holds anything that a new run would meet; none is a run that only began."""
+    return any(path.name != FOLDER or not resume for path in folder.iterdir())
+
+
+def _prepare(
+    index: str,
+    material: Material,
+    options: AdaptOptions,
+    model: str | None,
+    device: str,
+    progress: bool,
+) -> None:
+    """Make the queries, their candidates and the teacher's scores, and write them into files."""
     queries = _queries(index, options)
     held_out = min(options.held_out, len(queries) // 5)
     searcher = LuceneHypencoderSearcher(index, model, device=device)
@@ -80,27 +125,26 @@ def adapt(
         closing(QNetFinder(searcher)) as encoder,
         closing(Bm25Finder(index)) as bm25,
         closing(
+            # Of one scale whatever the teacher: the divergence is from the softmax of its scores,
+            # which of bare cosines would be flat, and of bare BM25 scores all in one document.
             open_teacher(
-                options.teacher, index=index, weights=options.weights, device=device, model=model
+                options.teacher,
+                index=index,
+                weights=options.weights,
+                device=device,
+                model=model,
+                standardised=True,
             )
         ) as teacher,
     ):
-        name, dimension = searcher.encoder.model.name, searcher.index.dimension
-        unknown = searcher.metadata is None
+        about = About(teacher.name, searcher.encoder.model.name, len(queries), held_out)
+        dimension, unknown = searcher.index.dimension, searcher.metadata is None
         examples = _examples(queries, [bm25, encoder], teacher, options, progress)
-    work = folder / FOLDER
-    trained = _write(work, queries, examples, held_out, options)
-    config = configuration(
-        index, model if unknown else None, dimension, folder, work, trained, options
-    )
-    config["trainer_config"]["hf_trainer_config"]["use_cpu"] = device == "cpu"
-    with atomic_output(work / "config.yaml") as file:  # for `hypserini.train --resume`
-        file.write(json.dumps(config, indent=1) + "\n")
-    train(parse_config(config, str(work / "config.yaml")), progress=progress)
-    found = compare(index, model, str(folder), examples[held_out // 2 : held_out], device)
-    with open(folder / "README.md", "a", encoding="utf-8") as card:
-        card.write(section(found, options, teacher.name, name, len(queries), held_out))
-    return found
+    trained = material.write_examples(examples, held_out, options)
+    folder, work = material.folder.parent, material.folder
+    named = model if unknown else None
+    config = configuration(index, named, dimension, folder, work, trained, options)
+    material.write_about(about, options, config)
 
 
 def _queries(index: str, options: AdaptOptions) -> list[PseudoQuery]:
@@ -166,32 +210,3 @@ def _examples(
             examples += chunk
             bar.update(len(part))
     return examples
-
-
-def _write(
-    work: Path,
-    queries: Sequence[PseudoQuery],
-    examples: Sequence[WholeExample],
-    held_out: int,
-    options: AdaptOptions,
-) -> int:
-    """Write what is trained, validated and tested on; how many examples are trained on."""
-    train_on = [e for e in examples[held_out:] if len(e["items"]) > options.negatives]
-    if not train_on:
-        raise TrainingError(
-            f"no query has more than {options.negatives} candidates: give fewer --negatives."
-        )
-    work.mkdir(parents=True, exist_ok=True)
-    half = held_out // 2
-    files: dict[str, Iterable[str]] = {
-        "train.jsonl": map(format_example, train_on),
-        "options.json": [json.dumps(asdict(options), indent=1) + "\n"],
-    }
-    for name, part in (("validation", queries[:half]), ("test", queries[half:held_out])):
-        texts = enumerate(" ".join(query.text.split()) for query in part)
-        files[f"{name}.topics.tsv"] = [f"{n}\t{text}\n" for n, text in texts]
-        files[f"{name}.qrels.txt"] = [f"{n} 0 {q.docid} 1\n" for n, q in enumerate(part)]
-    for name, lines in files.items():
-        with atomic_output(work / name) as file:
-            file.writelines(lines)
-    return len(train_on)

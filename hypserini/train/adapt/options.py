@@ -29,6 +29,8 @@ class AdaptOptions:
         temperature: Scores are divided by it in the losses: cosines lie close together.
         cross_entropy: The weight of a second loss, of finding the query's own document among all
             candidates of the batch, beside that of ranking as the teacher does.
+        in_batch: For that loss; without, the document is to be found among the query's own
+            candidates alone, which costs a q-net a fraction of scoring the batch's.
         seed: Of all that is drawn.
     """
 
@@ -48,4 +50,5 @@ class AdaptOptions:
     learning_rate: float = 2e-4
     temperature: float = 0.05
     cross_entropy: float = 0.0
+    in_batch: bool = True
     seed: int = 0

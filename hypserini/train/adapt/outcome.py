@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from hypserini.search.searcher import LuceneHypencoderSearcher
+from hypserini.train.adapt.material import About
 from hypserini.train.adapt.options import AdaptOptions
 from hypserini.train.data.examples import WholeExample
 from hypserini.train.teach.agreement import Agreement, agreement
 from hypserini.train.teach.teachers import EncoderTeacher
+
+HEADING = "## Adaptation"
+"""Of its section in the card, which is written last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,12 @@ def compare(
     return Adapted(figures, agreements)
 
 
-def section(
-    found: Adapted, options: AdaptOptions, teacher: str, encoder: str, made: int, held_out: int
-) -> str:
+def section(found: Adapted, options: AdaptOptions, about: About) -> str:
     """What the card says of it."""
     rows = [
         f"| {words} | {found.figures[name]:.4f} | {found.agreement[name].correlation:.3f} | "
         f"{found.agreement[name].overlap:.3f} |"
-        for name, words in (("encoder", f"{encoder}, dot product"), ("head", "this head"))
+        for name, words in (("encoder", f"{about.encoder}, dot product"), ("head", "this head"))
     ]
     source = (
         f"of {Path(options.pairs).name}"
@@ -68,8 +70,9 @@ def section(
         else "cut out of the collection's own texts, no label used"
     )
     return (
-        f"\n## Adaptation\n\n{made:,} queries {source}, each with up to {2 * options.candidates} "
-        f"candidates from BM25 and from the encoder, scored by {teacher}. {held_out} were held "
+        f"\n{HEADING}\n\n{about.queries:,} queries {source}, each with up to "
+        f"{2 * options.candidates} candidates from BM25 and from the encoder, scored by "
+        f"{about.teacher}. {about.held_out} were held "
         "out: on one half, which did not choose the checkpoint, the query's own document is found "
         "with nDCG@10, and the candidates are ranked as the teacher ranks them with Kendall's tau "
         "and the overlap of the best ten:\n\n"

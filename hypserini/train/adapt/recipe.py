@@ -7,7 +7,7 @@ from typing import Any
 
 from hypserini.train.adapt.options import AdaptOptions
 
-RANKED = 10_000
+RANKED = 3_000
 """Documents that checkpoints are chosen on, at most: ranking more costs more than training."""
 
 TUNED = 0.1
@@ -46,9 +46,9 @@ def configuration(
         "weight_decay": 0.0,
         "logging_steps": max(1, steps // 10),
         "eval_strategy": "steps",
-        "eval_steps": max(1, steps // 2),
+        "eval_steps": steps,
         "save_strategy": "steps",
-        "save_steps": max(1, steps // 2),
+        "save_steps": steps,
         "save_total_limit": 1,
         "load_best_model_at_end": True,
         "report_to": "none",
@@ -61,7 +61,11 @@ def configuration(
     if options.cross_entropy:
         model_config["loss_type"].append("cross_entropy")
         model_config["loss_kwargs"].append(
-            {"temperature": options.temperature, "scale": options.cross_entropy}
+            {
+                "temperature": options.temperature,
+                "scale": options.cross_entropy,
+                "use_in_batch_negatives": options.in_batch,
+            }
         )
     trainer: dict[str, Any] = {
         "validation": {

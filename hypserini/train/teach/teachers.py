@@ -210,7 +210,7 @@ class Fusion:
     """Several teachers as one: the weighted sum of their scores, each standardised in an example.
 
     Args:
-        teachers: Two or more.
+        teachers: One or more.
         weights: Of each; by default equal.
     """
 
@@ -258,6 +258,7 @@ def open_teacher(
     dtype: str = "auto",
     max_length: int | None = None,
     batch_size: int = BATCH,
+    standardised: bool = False,
     **of_cross_encoder: Any,
 ) -> Teacher:
     """Open a teacher, or several fused.
@@ -271,6 +272,7 @@ def open_teacher(
         dtype: As `load_model` takes it.
         max_length: Tokens of a text, or pair of texts.
         batch_size: Texts or pairs at once.
+        standardised: Standardise the scores of a single teacher in each example, too.
         of_cross_encoder: `score` and `positive_label`.
 
     Raises:
@@ -316,7 +318,8 @@ def open_teacher(
         for teacher in teachers:
             teacher.close()
         raise
-    return teachers[0] if len(teachers) == 1 else Fusion(teachers, weights)
+    alone = len(teachers) == 1 and not standardised
+    return teachers[0] if alone else Fusion(teachers, weights)
 
 
 def check_held(index: Index, examples: Sequence[WholeExample]) -> list[str]:
