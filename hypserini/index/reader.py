@@ -151,7 +151,7 @@ class Index:
         rows = np.concatenate(blocks)
         absent = np.isnan(rows).any(axis=1) if self.dimension else np.ones(len(docids), bool)
         if absent.any():
-            docid = docids[int(absent.argmax())]
+            docid = docids[int(np.flatnonzero(absent)[0])]
             raise IndexingError(f"the index {self.path} has no vector of document {docid}.")
         return rows
 

@@ -12,6 +12,8 @@ from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from hypserini.errors import TrainingError, shown
 from hypserini.formats.values import Malformed, decode, parse_number
 from hypserini.train.data.examples import Example, Item
@@ -139,7 +141,7 @@ class Triples:
             found = store.find(keys[place::width])
             if found.min() >= 0:
                 continue
-            at = int((found < 0).argmax())
+            at = int(np.flatnonzero(found < 0)[0])
             # Read again, since the id itself was not kept.
             line = next(line for number, line in self._file.scan() if number == numbers[at])
             raise TrainingError(
