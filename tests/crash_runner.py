@@ -144,7 +144,8 @@ def child(
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        calls.write_text(json.dumps(counted))
+        calls.with_suffix(".part").write_text(json.dumps(counted))
+        calls.with_suffix(".part").replace(calls)  # whole, or not there if that is killed
         os._exit(status)
 
 

@@ -192,7 +192,7 @@ def _owners(args: argparse.Namespace) -> list[cli.Row]:
         (not args.merge, "encoding, which --merge does not", "batch_size model commit_every"),
         (not args.merge, "an index that is changed, which --merge does not", "add delete"),
         (not (args.add or args.delete), "an index that is made", "overwrite optimize"),
-        (bool(args.add) or there, "encoding, which --delete does not", "batch_size resume"),
+        (args.add or not args.delete, "encoding, which --delete does not", "batch_size resume"),
         (bool(args.shards), "--shards", "cluster"),
         (bool(args.cluster), "--cluster", "cluster_cpus cluster_gpus"),
         (not args.cluster, "one machine; on --cluster a shard has --cluster-cpus", "threads"),

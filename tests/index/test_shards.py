@@ -17,6 +17,7 @@ from hypserini.errors import IndexingError
 from hypserini.formats.runs import read_run
 from hypserini.index.__main__ import main as build
 from hypserini.index.lucene_files import SHARDS
+from hypserini.index.place import IndexPlace
 from hypserini.index.reader import Index
 from hypserini.index.shards import Shards, read_shards
 from hypserini.index.writer import IndexWriter
@@ -336,3 +337,13 @@ def test_an_interrupted_addition_is_gone_on_with(made, tmp_path, monkeypatch) ->
             json.loads(opened.raw("doc0003"))["contents"]
             == make_documents(50, seed=5)[3]["contents"]
         )
+
+
+def test_a_merge_that_was_killed_is_gone_on_with(made, tmp_path) -> None:
+    place = IndexPlace(tmp_path / "one")
+    place.__enter__()
+    place._workplace.release()  # as if killed
+    flags = ["--merge", str(made / "shards-2"), "--index", str(tmp_path / "one"), "--quiet"]
+    assert build([*flags, "--resume"]) == 0
+    with Index(tmp_path / "one") as one, Index(made / "shards-2") as shards:
+        assert sorted(one.docids()) == sorted(shards.docids())
