@@ -31,7 +31,7 @@ def merge_indexes(
     """Make one index of several: vectors, graphs and texts are taken as they are.
 
     What is deleted in them is not taken along. There is one commit, at the end: after a kill the
-    merge begins again.
+    merge begins again, also where that commit was made, lest documents are taken in twice.
 
     Args:
         paths: The folders of the indexes, or of shards.
@@ -61,7 +61,7 @@ def merge_indexes(
         check_disk(place.building, needed, merged=options.optimize, is_estimate=False)
         options = options.like(metadata)
         with (
-            options.writer(place.building, dimension, append=resume) as writer,
+            options.writer(place.building, dimension, append=False) as writer,
             BuildProgress(documents, documents, shown=progress) as bar,
         ):
             bar.phase("copying")

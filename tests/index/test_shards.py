@@ -339,11 +339,17 @@ def test_an_interrupted_addition_is_gone_on_with(made, tmp_path, monkeypatch) ->
         )
 
 
-def test_a_merge_that_was_killed_is_gone_on_with(made, tmp_path) -> None:
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_merge_that_was_killed_is_gone_on_with(made, tmp_path, committed) -> None:
+    flags = ["--merge", str(made / "shards-2"), "--index", str(tmp_path / "one"), "--quiet"]
     place = IndexPlace(tmp_path / "one")
     place.__enter__()
+    if committed:  # and not renamed
+        (tmp_path / "two").mkdir()
+        assert build([*flags[:3], str(tmp_path / "two" / "one"), "--quiet"]) == 0
+        for file in (tmp_path / "two" / "one").iterdir():
+            file.rename(place.building / file.name)
     place._workplace.release()  # as if killed
-    flags = ["--merge", str(made / "shards-2"), "--index", str(tmp_path / "one"), "--quiet"]
     assert build([*flags, "--resume"]) == 0
     with Index(tmp_path / "one") as one, Index(made / "shards-2") as shards:
         assert sorted(one.docids()) == sorted(shards.docids())
