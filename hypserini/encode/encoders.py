@@ -116,7 +116,8 @@ class DocumentEncoder(_TextEncoder):
         super().__init__(model, model.config.document_prefix, length, batch_size)
         for copied in copies:
             pack_linears(copied)
-        self._workers = [(one, Fitting(self.texts)) for one in (model, *copies)]
+        others_fitting = [(copied, Fitting(self.texts)) for copied in copies]
+        self._workers = [(model, self._fitting), *others_fitting]
         if others:
             names = ", ".join(str(one.device) for one, _ in self._workers)
             logger.info("documents are encoded on %s", names)

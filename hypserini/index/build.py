@@ -31,6 +31,8 @@ from hypserini.jvm.threads import detached
 from hypserini.settings import EncodingSettings
 
 if TYPE_CHECKING:
+    import torch
+
     from hypserini.encode import DocumentEncoder
     from hypserini.modeling import DualEncoder
 
@@ -117,13 +119,12 @@ def document_encoder(
     from hypserini.modeling import load_model
     from hypserini.modeling.loading import choose_devices
 
-    first, *others = choose_devices(device)
+    others: list[torch.device] = []
     if isinstance(model, str | os.PathLike):
+        first, *others = choose_devices(device)
         model = load_model(model, device=first, dtype=dtype, settings=settings)
     elif settings is not None:
         raise ValueError("settings are of a model that is to be loaded; this one is")
-    else:
-        others = []
     return DocumentEncoder(
         model, max_length=options.max_length, batch_size=options.batch_size, others=others
     )

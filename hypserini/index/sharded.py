@@ -242,11 +242,11 @@ def _remove_generation(target: Path, generation: str) -> None:
 def _one_after_another(
     build: ShardBuild, model: str | os.PathLike[str] | DualEncoder, progress: bool
 ) -> list[IndexMetadata]:
-    from hypserini.modeling import load_model
-    from hypserini.modeling.loading import choose_devices
-
-    device, *others = choose_devices(build.device)
     if isinstance(model, str | os.PathLike):
+        from hypserini.modeling import load_model
+        from hypserini.modeling.loading import choose_devices
+
+        device, *others = choose_devices(build.device)
         model = os.fspath(model)
         if not others:  # which get copies for each shard
             model = load_model(model, device=device, dtype=build.dtype, settings=build.settings)

@@ -142,9 +142,14 @@ def choose_devices(devices: str) -> list[torch.device]:
         ModelError: as `choose_device`.
     """
     chosen = [choose_device(name.strip()) for name in devices.split(",")]
-    if len(chosen) == 1 and chosen[0].type == "cuda" and chosen[0].index is None:
+    return devices_like(chosen[0]) if len(chosen) == 1 else chosen
+
+
+def devices_like(device: torch.device) -> list[torch.device]:
+    """The device, or all GPUs where `cuda` alone is said."""
+    if device.type == "cuda" and device.index is None:
         return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
-    return chosen
+    return [device]
 
 
 def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:

@@ -16,7 +16,7 @@ from hypserini.errors import ModelError
 from hypserini.modeling.scoring import TILE
 from hypserini.search.filters import Filter
 from hypserini.search.resident.best import BestRows, places_of, scores_of
-from hypserini.search.resident.field import Part, ResidentField
+from hypserini.search.resident.field import Part, ResidentField, filled_up
 
 NOWHERE = -1
 
@@ -59,10 +59,8 @@ class ResidentCandidates:
 
     def _gather(self, rows: Tensor) -> int:
         """Hand out rows from all over the field."""
-        full = -(-len(rows) // TILE) * TILE
-        padded = torch.cat([rows, rows[:1].expand(full - len(rows))]) if len(rows) else rows
         places = self.field.places[rows].to(self.field.device)
-        return self._hand(self.field.gather(padded), places)
+        return self._hand(self.field.gather(filled_up(rows)), places)
 
     def accept(self, n: int) -> None:
         """Take the scores of the first `n` rows handed out."""

@@ -8,7 +8,7 @@ import torch
 
 from hypserini.index.reader import Index
 from hypserini.index.resources import all_memory
-from hypserini.modeling.loading import DTYPES
+from hypserini.modeling.loading import DTYPES, devices_like
 from hypserini.search.resident.field import ResidentField
 from hypserini.search.resident.residence import FORMATS, Residence
 
@@ -47,13 +47,6 @@ def make_resident(
         return None
     logger.info("the dense field is kept on %s: %s in %s", names, _gib(size), kind)
     return ResidentField(index, devices, dtype, progress=progress)
-
-
-def devices_like(device: torch.device) -> list[torch.device]:
-    """The device, or all GPUs where `cuda` alone is said."""
-    if device.type == "cuda" and device.index is None:
-        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
-    return [device]
 
 
 def free_memory(device: torch.device) -> int:

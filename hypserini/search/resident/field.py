@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from weakref import WeakKeyDictionary
 
@@ -17,6 +16,8 @@ from tqdm.auto import tqdm
 
 from hypserini import jvm
 from hypserini.index.reader import Index
+from hypserini.index.resources import all_cores
+from hypserini.jvm.threads import side_by_side
 from hypserini.modeling.scoring import TILE
 from hypserini.search.filters import Filter
 from hypserini.search.resident.staging import Staging
@@ -99,23 +100,22 @@ class ResidentField:
     def _read(self, vectors: Sequence[Tensor], bounds: Sequence[int], progress: bool) -> None:
         """Read all rows, some threads a share of their own each."""
         count = len(self.docs)
-        readers = max(1, min(READERS, os.cpu_count() or 1, count // ROWS_READ))
-        shares = [count * number // readers for number in range(readers + 1)]
-        with (
-            tqdm(total=count, desc="loading", unit=" docs", disable=not progress) as bar,
-            ThreadPoolExecutor(readers) as pool,
-        ):
-            shares_read = [
-                pool.submit(self._read_share, start, end, vectors, bounds, bar)
-                for start, end in pairwise(shares)
-            ]
-            for share in shares_read:
-                share.result()
+        readers = max(1, min(READERS, all_cores(), count // ROWS_READ))
+        shares = pairwise(count * number // readers for number in range(readers + 1))
+        with tqdm(total=count, desc="loading", unit=" docs", disable=not progress) as bar:
+            read = partial(self._read_share, vectors=vectors, bounds=bounds, bar=bar)
+            for _ in side_by_side(read, shares, readers, "hypserini-loading"):
+                pass
 
     def _read_share(
-        self, start: int, end: int, vectors: Sequence[Tensor], bounds: Sequence[int], bar: tqdm
+        self,
+        share: tuple[int, int],
+        vectors: Sequence[Tensor],
+        bounds: Sequence[int],
+        bar: tqdm,
     ) -> None:
-        """Read the rows from `start` to `end`, each to where its device's vectors lie."""
+        """Read a share of the rows, from its first to before its last, each to its device."""
+        start, end = share
         rows = min(ROWS_READ, max(1, end - start))
         staging = [Staging(rows, self.index.dimension, some.device) for some in vectors]
         row = start
@@ -212,6 +212,12 @@ def _in_order(index: Index, docs: np.ndarray) -> Tensor:
     row_of[docs] = np.arange(len(docs))
     rows = row_of[all_in_order]
     return torch.from_numpy(rows[rows >= 0])
+
+
+def filled_up(rows: Tensor) -> Tensor:
+    """Rows `[..., n]` up to a multiple of `TILE`, the first of them again, to be scored alike."""
+    missing = -rows.shape[-1] % TILE
+    return torch.cat([rows, rows[..., :1].expand(*rows.shape[:-1], missing)], dim=-1)
 
 
 def _zeros(rows: int, dim: int, dtype: torch.dtype, device: torch.device) -> Tensor:

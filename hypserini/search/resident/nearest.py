@@ -9,7 +9,7 @@ from hypserini.modeling.scoring import TILE
 from hypserini.search.filters import Filter
 from hypserini.search.resident.best import BestRows
 from hypserini.search.resident.candidates import ResidentCandidates
-from hypserini.search.resident.field import Part, ResidentField
+from hypserini.search.resident.field import Part, ResidentField, filled_up
 from hypserini.search.resident.products import products
 
 PRODUCTS_BYTES = 1 << 29
@@ -74,12 +74,11 @@ class ResidentNearest(ResidentCandidates):
                 found.offer(best.to(self.field.device), places.to(self.field.device))
         n = int((found.scores > -torch.inf).sum(dim=1).min()) if len(directions) else 0
         self._places = found.places[:, :n]
-        self._rows = self.field.rows_at(self._places).to(self.field.device)
+        nearest = self.field.rows_at(self._places)
+        self._rows = nearest.to(self.field.device)
         if n:
-            full = -(-n // TILE) * TILE
-            padded = torch.cat([self._rows, self._rows[:, :1].expand(-1, full - n)], dim=1)
-            vectors = self.field.gather(padded.flatten().cpu())
-            self.vectors = vectors.view(len(directions), full, -1)
+            vectors = self.field.gather(filled_up(nearest).flatten())
+            self.vectors = vectors.view(len(directions), -1, self.field.index.dimension)
         return n
 
     def _open(self, scores: Tensor, part: Part, start: int) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hypserini.index.reader import Index
+from hypserini.jvm.threads import detached
 from hypserini.modeling.scoring import TILE
 from hypserini.search.filters import Filter
 from hypserini.search.scan import Scan
@@ -60,7 +61,7 @@ class Stream:
             raise
 
     def _read(self, scan: Scan) -> Future[tuple[int, Tensor]]:
-        return self._reader.submit(self._copied, scan)
+        return self._reader.submit(detached(self._copied), scan)
 
     def _copied(self, scan: Scan) -> tuple[int, Tensor]:
         n = scan.next()

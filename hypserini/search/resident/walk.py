@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hypserini.modeling.scoring import TILE
 from hypserini.search.candidates import Candidates
-from hypserini.search.resident.field import ResidentField
+from hypserini.search.resident.field import ResidentField, filled_up
 
 
 class ResidentWalk:
@@ -39,9 +38,8 @@ class ResidentWalk:
         n = self._candidates.next()
         if n:
             rows = self._field.rows_of_docs(self._candidates.ordinals[:n])
-            padded = torch.cat([rows, rows[:1].expand(-n % TILE)])
-            self.vectors = self._field.gather(padded)
-            self.scores = torch.empty(1, len(padded), device=self.vectors.device)
+            self.vectors = self._field.gather(filled_up(rows))
+            self.scores = torch.empty(1, len(self.vectors), device=self.vectors.device)
         return n
 
     def accept(self, n: int) -> None:

@@ -240,9 +240,8 @@ class Fusion:
 
 def _standardised(scores: np.ndarray) -> np.ndarray:
     """Scores with mean 0 and standard deviation 1; 0 where all are equal."""
-    scores = scores.astype(
-        np.float64
-    )  # of scores that differ in their last bits, a mean is rounded
+    # In float32 the mean of scores that differ in their last bits would be off by as much.
+    scores = scores.astype(np.float64)
     spread = scores.std()
     return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
 

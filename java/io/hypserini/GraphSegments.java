@@ -61,14 +61,9 @@ final class GraphSegments {
    */
   void handAll(int[] numbers, int from, int count, FloatBuffer vectors, IntBuffer docs)
       throws IOException {
-    if (vectors == null) {
-      for (int row = 0; row < count; row++) {
-        GraphSegment segment = of(numbers[from + row]);
-        docs.put(row, segment.doc(numbers[from + row] - segment.ordinalBase));
-      }
-      return;
+    if (vectors != null) {
+      prefetch(numbers, from, count);
     }
-    prefetch(numbers, from, count);
     for (int row = 0; row < count; row++) {
       hand(numbers[from + row], row, vectors, docs);
     }
@@ -91,12 +86,14 @@ final class GraphSegments {
     }
   }
 
-  /** Copies a vector and its document's number into a row. */
+  /** Copies a vector, unless vectors is null, and its document's number into a row. */
   void hand(int number, int row, FloatBuffer vectors, IntBuffer docs) throws IOException {
     GraphSegment segment = of(number);
     int ordinal = number - segment.ordinalBase;
-    float[] vector = segment.vector(ordinal);
-    vectors.put(row * vector.length, vector);
+    if (vectors != null) {
+      float[] vector = segment.vector(ordinal);
+      vectors.put(row * vector.length, vector);
+    }
     docs.put(row, segment.doc(ordinal));
   }
 }

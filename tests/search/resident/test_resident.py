@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import make_documents, write_jsonl
+from processes import run
 from rankings import assert_same_ranking
 
 from hypserini import LuceneHypencoderSearcher
@@ -247,3 +248,24 @@ def test_closing_gives_the_memory_back(index: Path, topics) -> None:
     assert field is not None
     searcher.close()
     assert field.parts == []
+
+
+LEAVES = """
+import sys
+from pathlib import Path
+from hypserini import LuceneHypencoderSearcher
+from hypserini.search.modes import exhaustive
+for residence in (True, False):
+    exhaustive.is_streamed = lambda device: True
+    with LuceneHypencoderSearcher(sys.argv[1], device="cpu", residence=residence) as searcher:
+        assert len(searcher.search("graph walk", mode="exhaustive")) == 10
+from hypserini import jvm
+threads = jvm.java_class("java.lang.Thread").getAllStackTraces().keySet().toArray()
+print(sum(thread.getName().startswith("Thread-") for thread in threads))
+"""
+
+
+def test_threads_that_read_leave_java(index: Path) -> None:
+    done = run(LEAVES, index)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["0"]
