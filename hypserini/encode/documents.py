@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tqdm.auto import tqdm
 
+from hypserini.encode.ahead import BATCHES_IN_A_CHUNK, tokenized_ahead
 from hypserini.encode.encoders import DocumentEncoder
 from hypserini.errors import CollectionError, ModelError
 from hypserini.formats.vector_writers import Manifest, write_vectors
@@ -15,9 +16,6 @@ from hypserini.formats.vector_writers import Manifest, write_vectors
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-BATCHES_IN_A_CHUNK = 32
-"""Batches that are sorted by length together."""
 
 
 class Document(Protocol):
@@ -86,9 +84,10 @@ def encode_collection(
         write_vectors(folder, manifest) as writer,
         tqdm(desc="encoding", unit=" docs", disable=not progress) as bar,
     ):
-        for chunk in _chunks(ours, encoder.batch_size * BATCHES_IN_A_CHUNK):
+        chunks = _chunks(ours, encoder.batch_size * BATCHES_IN_A_CHUNK)
+        for chunk, tokens in tokenized_ahead(encoder, chunks, _texts):
             try:
-                vectors = encoder.encode([document.contents for document in chunk])
+                vectors = encoder.encode(tokens)
             except ModelError as error:
                 position = getattr(error, "position", None)
                 if position is None:
@@ -97,7 +96,7 @@ def encode_collection(
             writer.write(
                 [document.docid for document in chunk],
                 vectors,
-                [document.contents for document in chunk],
+                _texts(chunk),
                 [document.raw for document in chunk],
             )
             manifest.documents += len(chunk)
@@ -115,3 +114,7 @@ def encode_collection(
 def _chunks(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
     while chunk := list(islice(documents, size)):
         yield chunk
+
+
+def _texts(documents: Sequence[Document]) -> list[str]:
+    return [document.contents for document in documents]

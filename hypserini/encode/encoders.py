@@ -19,7 +19,7 @@ from hypserini.modeling.fitting import Fitting
 from hypserini.modeling.nested import check_size
 from hypserini.modeling.packed_linear import pack_linears
 from hypserini.modeling.recorded import RecordedEncoder
-from hypserini.modeling.tokenizing import pad, padding_id, tokenize
+from hypserini.modeling.tokenizing import Tokens, pad, padding_id, tokenize
 from hypserini.modeling.workers import check_threads
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class _TextEncoder:
         self._padding = padding_id(model.tokenizer, self._vocabulary)
         self._counting = threading.Lock()
         self._fitting = Fitting(self.texts)
-        [nothing] = self._tokenize([""], count=False, max_length=10**6)
+        [nothing] = self.tokenize([""], 10**6).rows
         if len(nothing) >= self.max_length:
             raise ModelError(
                 f"{self.max_length} tokens leave no room for a text, since {len(nothing)} stand"
@@ -58,21 +58,21 @@ class _TextEncoder:
                 self.texts,
             )
 
-    def _tokenize(
-        self, texts: Sequence[str], *, count: bool = True, max_length: int | None = None
-    ) -> list[list[int]]:
-        """Token ids of every text, cut to `max_length`; those that are cut are counted."""
-        rows, cut = tokenize(
+    def tokenize(self, texts: Sequence[str], max_length: int | None = None) -> Tokens:
+        """Token ids of every text, cut to `max_length`, by default the encoder's."""
+        return tokenize(
             self.model.tokenizer,
             texts,
             max_length or self.max_length,
             prefix=self.prefix,
             vocabulary=self._vocabulary,
         )
-        if count:
-            with self._counting:  # batches of queries are encoded side by side
-                self.truncated += cut
-        return rows
+
+    def _count(self, tokens: Tokens) -> list[list[int]]:
+        """The rows of what is encoded now, whose texts that were cut are counted."""
+        with self._counting:  # batches of queries are encoded side by side
+            self.truncated += tokens.cut
+        return tokens.rows
 
     def _pad(self, rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
         """Token ids and attention mask `[n, length]`, on a device."""
@@ -123,15 +123,16 @@ class DocumentEncoder(_TextEncoder):
             logger.info("documents are encoded on %s", names)
 
     def encode(
-        self, texts: Sequence[str], encoded: Callable[[int], object] | None = None
+        self, texts: Sequence[str] | Tokens, encoded: Callable[[int], object] | None = None
     ) -> np.ndarray:
         """Encode texts into `[n, dim] float32`, in their order.
 
         Give many batches' worth of texts at once: they are encoded in the order of their lengths,
-        so that little is padded, and several devices have something to share.
+        so that little is padded, several devices have something to share, and a device computes
+        without waiting for what was computed to be copied.
 
         Args:
-            texts: The texts.
+            texts: The texts, or what `tokenize` made of them.
             encoded: Called after each batch with the number of its texts.
 
         Raises:
@@ -139,24 +140,27 @@ class DocumentEncoder(_TextEncoder):
             ForkError: See `check_threads`.
         """
         check_threads()
-        vectors = np.empty((len(texts), self.model.dim), dtype=np.float32)
-        rows = self._tokenize(texts)
+        rows = self._count(texts if isinstance(texts, Tokens) else self.tokenize(texts))
+        vectors = np.empty((len(rows), self.model.dim), dtype=np.float32)
         # The longest first: if they do not fit into memory, that shows at once.
-        by_length = sorted(range(len(texts)), key=lambda i: len(rows[i]), reverse=True)
+        by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
         size = self.batch_size
-        batches = iter([by_length[at : at + size] for at in range(0, len(texts), size)])
+        batches = iter([by_length[at : at + size] for at in range(0, len(rows), size)])
         taking = threading.Lock()
 
         def work(model: DualEncoder, fitting: Fitting) -> None:
+            done: list[tuple[Sequence[int], Tensor]] = []
             while True:
                 with taking:
                     batch = next(batches, None)
                 if batch is None:
-                    return
-                fitting.run(partial(self._encode, model, rows, batch, vectors), len(batch))
+                    break
+                fitting.run(partial(self._encode, model, rows, batch, done), len(batch))
                 if encoded is not None:
                     with taking:
                         encoded(len(batch))
+            for part, found in done:  # copied at the end: to copy is to wait for the device
+                vectors[part] = found.cpu().numpy()
 
         if len(self._workers) == 1:
             work(*self._workers[0])
@@ -180,13 +184,13 @@ class DocumentEncoder(_TextEncoder):
         model: DualEncoder,
         rows: Sequence[Sequence[int]],
         batch: Sequence[int],
-        vectors: np.ndarray,
+        done: list[tuple[Sequence[int], Tensor]],
         start: int,
         end: int,
     ) -> None:
         part = batch[start:end]
         inputs = self._pad([rows[i] for i in part], model.device)
-        vectors[part] = model.encode_documents(*inputs).float().cpu().numpy()
+        done.append((part, model.encode_documents(*inputs).float()))
 
 
 class QueryEncoder(_TextEncoder):
@@ -249,7 +253,7 @@ class QueryEncoder(_TextEncoder):
     # Not inference_mode: tangents are gradients through the q-net, and inference tensors have none.
     @torch.no_grad()
     def _encode_batch(self, texts: Sequence[str]) -> QNet:
-        rows = self._tokenize(texts)
+        rows = self._count(self.tokenize(texts))
         parts: list[QNet] = []
         size = () if self.blocks is None else (self.blocks,)
         self._fitting.run(

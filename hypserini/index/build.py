@@ -35,11 +35,9 @@ if TYPE_CHECKING:
 
     from hypserini.encode import DocumentEncoder
     from hypserini.modeling import DualEncoder
+    from hypserini.modeling.tokenizing import Tokens
 
 logger = logging.getLogger(__name__)
-
-BATCHES_IN_A_CHUNK = 32
-"""Batches that are sorted by length together: the more, the less padding, the more memory."""
 
 ENOUGH_TO_GUESS = 1000
 """Documents read, by which the number of all may be guessed."""
@@ -186,8 +184,10 @@ def _fill(
 ) -> Consumed:
     """Encode and write all documents after the first `metadata.consumed`.
 
-    One chunk is written by a thread while the next is encoded.
+    While a chunk is encoded, a thread writes the one before it, and another tokenises the next.
     """
+    from hypserini.encode.ahead import BATCHES_IN_A_CHUNK, tokenized_ahead
+
     bar.phase("reading")
     consumed = Consumed(collection)
     documents = consumed.rest(metadata.consumed, writer.committed_metadata)
@@ -197,14 +197,18 @@ def _fill(
     add = detached(writer.add)
     room_is_known = False
     with ThreadPoolExecutor(1, thread_name_prefix="hypserini-writer") as pool:
-        for chunk in _chunks(documents, options.batch_size * BATCHES_IN_A_CHUNK):
-            expected = _expected_documents(collection, metadata.consumed + len(chunk))
+        chunks = _chunks(
+            documents, options.batch_size * BATCHES_IN_A_CHUNK, collection, metadata.consumed
+        )
+        for (chunk, expected), tokens in tokenized_ahead(
+            encoder, chunks, lambda one: _texts(one[0])
+        ):
             if not room_is_known and expected and _is_enough(metadata.consumed, collection):
                 _check_disk(writer, collection, metadata, expected, options)
                 room_is_known = True
             bar.expect(expected)
             bar.phase("encoding")
-            vectors = _encode(encoder, chunk, bar)
+            vectors = _encode(encoder, chunk, tokens, bar)
             bar.phase("writing")
             _settle(pending, collection)
             if pending and time.monotonic() - committed_at > options.commit_seconds:
@@ -214,7 +218,7 @@ def _fill(
                 add,
                 [document.docid for document in chunk],
                 vectors,
-                [document.contents for document in chunk],
+                _texts(chunk),
                 [document.raw for document in chunk],
             )
             consumed.add(chunk)
@@ -249,21 +253,31 @@ def _check_disk(
     )
 
 
-def _chunks(documents: Iterator[Document], size: int) -> Iterator[list[Document]]:
+def _chunks(
+    documents: Iterator[Document], size: int, collection: Collection, read: int
+) -> Iterator[tuple[list[Document], int | None]]:
+    """So many documents at a time, each time with the size of the collection as it seems then."""
     while chunk := list(islice(documents, size)):
-        yield chunk
+        read += len(chunk)
+        yield chunk, _expected_documents(collection, read)
 
 
-def _expected_documents(collection: Collection, consumed: int) -> int | None:
+def _texts(documents: Sequence[Document]) -> list[str]:
+    return [document.contents for document in documents]
+
+
+def _expected_documents(collection: Collection, read: int) -> int | None:
     """The size of the collection, from the share of its bytes that has been read."""
     if not collection.bytes_read or not collection.total_bytes:
         return collection.total_documents
-    return max(consumed, round(consumed * collection.total_bytes / collection.bytes_read))
+    return max(read, round(read * collection.total_bytes / collection.bytes_read))
 
 
-def _encode(encoder: DocumentEncoder, chunk: Sequence[Document], bar: BuildProgress) -> np.ndarray:
+def _encode(
+    encoder: DocumentEncoder, chunk: Sequence[Document], tokens: Tokens, bar: BuildProgress
+) -> np.ndarray:
     try:
-        return encoder.encode([document.contents for document in chunk], bar.advance)
+        return encoder.encode(tokens, bar.advance)
     except ModelError as error:
         position = getattr(error, "position", None)
         if position is None:

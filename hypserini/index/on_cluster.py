@@ -14,7 +14,7 @@ from pathlib import Path
 from hypserini.cluster.connection import ClusterOptions, connected, share_of
 from hypserini.cluster.tasks import run_tasks
 from hypserini.errors import IndexingError
-from hypserini.index.build import BATCHES_IN_A_CHUNK, document_encoder
+from hypserini.index.build import document_encoder
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.place import BusyPlaceError
 from hypserini.index.progress import BuildProgress
@@ -74,6 +74,8 @@ def similarity_of_first(build: ShardBuild, threads: int) -> str | None:
     done = build.complete(0)
     if done is not None:
         return done.similarity or None
+    from hypserini.encode.ahead import BATCHES_IN_A_CHUNK
+
     encoder = document_encoder(
         build.model, build.settings, build.options, build.device, build.dtype
     )

@@ -1,0 +1,29 @@
+"""Tokenises ahead: while a chunk of documents is encoded, a thread prepares the next ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from hypserini.encode.encoders import DocumentEncoder
+from hypserini.jvm.threads import side_by_side
+from hypserini.modeling.tokenizing import Tokens
+
+Chunk = TypeVar("Chunk")
+
+BATCHES_IN_A_CHUNK = 32
+"""Batches that are sorted by length together: the more, the less padding, the more memory."""
+
+
+def tokenized_ahead(
+    encoder: DocumentEncoder,
+    chunks: Iterable[Chunk],
+    texts: Callable[[Chunk], Sequence[str]],
+) -> Iterator[tuple[Chunk, Tokens]]:
+    """Each chunk, in order, with the token ids of its texts, which `encoder.encode` takes.
+
+    Chunks are read by the caller's thread, at most two before they are handed out.
+    """
+    return side_by_side(
+        lambda chunk: (chunk, encoder.tokenize(texts(chunk))), chunks, 1, "hypserini-tokenizer"
+    )

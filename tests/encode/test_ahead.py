@@ -1,0 +1,40 @@
+"""Tokenising ahead changes nothing but the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from hypserini.encode import DocumentEncoder
+from hypserini.encode.ahead import tokenized_ahead
+from hypserini.modeling import load_model
+
+CHUNKS = [
+    ["tree heap", "list"],
+    ["map set hash key value node edge path walk beam"],
+    ["queue", "sort merge"],
+    ["page"],
+]
+
+
+def test_what_is_tokenised_ahead_is_encoded_as_texts_are(tiny_model: Path) -> None:
+    model = load_model(tiny_model, device="cpu")
+    ahead, plain = (DocumentEncoder(model, batch_size=2, max_length=8) for _ in range(2))
+    read = 0
+
+    def reading() -> Iterator[list[str]]:
+        nonlocal read
+        for chunk in CHUNKS:
+            read += 1
+            yield chunk
+
+    handed_out = []
+    for chunk, tokens in tokenized_ahead(ahead, reading(), list):
+        handed_out.append(chunk)
+        assert read <= len(handed_out) + 2
+        np.testing.assert_array_equal(ahead.encode(tokens), plain.encode(chunk))
+        # What is only tokenised is not counted: a build that is killed now would count it twice.
+        assert ahead.truncated == plain.truncated == (len(handed_out) > 1)
+    assert handed_out == CHUNKS
