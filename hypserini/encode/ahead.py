@@ -22,8 +22,20 @@ def tokenized_ahead(
 ) -> Iterator[tuple[Chunk, Tokens]]:
     """Each chunk, in order, with the token ids of its texts, which `encoder.encode` takes.
 
-    Chunks are read by the caller's thread, at most two before they are handed out.
+    Chunks are read by the caller's thread, at most two before they are handed out. What goes wrong
+    while one is read is raised when all before it have been handed out: a build commits them.
     """
-    return side_by_side(
-        lambda chunk: (chunk, encoder.tokenize(texts(chunk))), chunks, 1, "hypserini-tokenizer"
-    )
+    failed: list[Exception] = []
+
+    def read() -> Iterator[Chunk]:
+        try:
+            yield from chunks
+        except Exception as error:
+            failed.append(error)
+
+    def made(chunk: Chunk) -> tuple[Chunk, Tokens]:
+        return chunk, encoder.tokenize(texts(chunk))
+
+    yield from side_by_side(made, read(), 1, "hypserini-tokenizer")
+    if failed:
+        raise failed[0]

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from hypserini.encode import DocumentEncoder
 from hypserini.encode.ahead import tokenized_ahead
+from hypserini.errors import CollectionError
 from hypserini.modeling import load_model
 
 CHUNKS = [
@@ -37,4 +39,18 @@ def test_what_is_tokenised_ahead_is_encoded_as_texts_are(tiny_model: Path) -> No
         np.testing.assert_array_equal(ahead.encode(tokens), plain.encode(chunk))
         # What is only tokenised is not counted: a build that is killed now would count it twice.
         assert ahead.truncated == plain.truncated == (len(handed_out) > 1)
+    assert handed_out == CHUNKS
+
+
+def test_what_was_read_before_a_fault_is_handed_out_first(tiny_model: Path) -> None:
+    encoder = DocumentEncoder(load_model(tiny_model, device="cpu"))
+
+    def reading() -> Iterator[list[str]]:
+        yield from CHUNKS
+        raise CollectionError("line 7 is malformed")
+
+    handed_out = []
+    with pytest.raises(CollectionError, match="line 7"):
+        for chunk, _ in tokenized_ahead(encoder, reading(), list):
+            handed_out.append(chunk)
     assert handed_out == CHUNKS
