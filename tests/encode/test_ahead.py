@@ -50,7 +50,11 @@ def test_what_was_read_before_a_fault_is_handed_out_first(tiny_model: Path) -> N
         raise CollectionError("line 7 is malformed")
 
     handed_out = []
-    with pytest.raises(CollectionError, match="line 7"):
+
+    def take_all() -> None:
         for chunk, _ in tokenized_ahead(encoder, reading(), list):
             handed_out.append(chunk)
+
+    with pytest.raises(CollectionError, match="line 7"):
+        take_all()
     assert handed_out == CHUNKS
