@@ -11,9 +11,6 @@ from hypserini.modeling.tokenizing import Tokens
 
 Chunk = TypeVar("Chunk")
 
-BATCHES_IN_A_CHUNK = 32
-"""Batches that are sorted by length together: the more, the less padding, the more memory."""
-
 
 def tokenized_ahead(
     encoder: DocumentEncoder,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from tqdm.auto import tqdm
 
-from hypserini.encode.ahead import BATCHES_IN_A_CHUNK, tokenized_ahead
-from hypserini.encode.encoders import DocumentEncoder
+from hypserini.encode.ahead import tokenized_ahead
+from hypserini.encode.encoders import BATCHES_IN_A_CHUNK, DocumentEncoder
 from hypserini.errors import CollectionError, ModelError
 from hypserini.formats.vector_writers import Manifest, write_vectors
 

@@ -24,6 +24,10 @@ from hypserini.modeling.workers import check_threads
 
 logger = logging.getLogger(__name__)
 
+BATCHES_IN_A_CHUNK = 32
+"""Batches that are sorted by length together, and whose vectors wait on a device to be copied: the
+more, the less padding and waiting, the more memory."""
+
 
 class _TextEncoder:
     """What encoding documents and queries has in common: texts become batches of token ids."""
@@ -150,6 +154,12 @@ class DocumentEncoder(_TextEncoder):
 
         def work(model: DualEncoder, fitting: Fitting) -> None:
             done: list[tuple[Sequence[int], Tensor]] = []
+
+            def copy() -> None:
+                for part, found in done:
+                    vectors[part] = found.cpu().numpy()
+                done.clear()
+
             while True:
                 with taking:
                     batch = next(batches, None)
@@ -159,8 +169,9 @@ class DocumentEncoder(_TextEncoder):
                 if encoded is not None:
                     with taking:
                         encoded(len(batch))
-            for part, found in done:  # copied at the end: to copy is to wait for the device
-                vectors[part] = found.cpu().numpy()
+                if len(done) >= BATCHES_IN_A_CHUNK:  # rarely: to copy is to wait for the device
+                    copy()
+            copy()
 
         if len(self._workers) == 1:
             work(*self._workers[0])

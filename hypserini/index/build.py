@@ -186,7 +186,8 @@ def _fill(
 
     While a chunk is encoded, a thread writes the one before it, and another tokenises the next.
     """
-    from hypserini.encode.ahead import BATCHES_IN_A_CHUNK, tokenized_ahead
+    from hypserini.encode.ahead import tokenized_ahead
+    from hypserini.encode.encoders import BATCHES_IN_A_CHUNK
 
     bar.phase("reading")
     consumed = Consumed(collection)

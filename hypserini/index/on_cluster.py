@@ -70,12 +70,12 @@ def similarity_of_first(build: ShardBuild, threads: int) -> str | None:
 
     As without a cluster, where the first shard is complete before the next is begun.
     """
+    from hypserini.encode.encoders import BATCHES_IN_A_CHUNK
+
     _set_threads(threads)
     done = build.complete(0)
     if done is not None:
         return done.similarity or None
-    from hypserini.encode.ahead import BATCHES_IN_A_CHUNK
-
     encoder = document_encoder(
         build.model, build.settings, build.options, build.device, build.dtype
     )

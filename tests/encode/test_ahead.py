@@ -10,6 +10,7 @@ import pytest
 
 from hypserini.encode import DocumentEncoder
 from hypserini.encode.ahead import tokenized_ahead
+from hypserini.encode.encoders import BATCHES_IN_A_CHUNK
 from hypserini.errors import CollectionError
 from hypserini.modeling import load_model
 
@@ -58,3 +59,10 @@ def test_what_was_read_before_a_fault_is_handed_out_first(tiny_model: Path) -> N
     with pytest.raises(CollectionError, match="line 7"):
         take_all()
     assert handed_out == CHUNKS
+
+
+def test_more_texts_than_a_chunk_has_are_encoded_as_each_alone(tiny_model: Path) -> None:
+    encoder = DocumentEncoder(load_model(tiny_model, device="cpu"), batch_size=1)
+    texts = [f"tree heap {number}" for number in range(2 * BATCHES_IN_A_CHUNK + 3)]
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    np.testing.assert_allclose(encoder.encode(texts), alone, rtol=1e-5, atol=1e-6)
