@@ -25,7 +25,7 @@ from benchmarks.machine import table
 from benchmarks.scale.data import fit
 from hypserini.index.reader import SOME
 from hypserini.modeling import QNet
-from hypserini.modeling.loading import DTYPES
+from hypserini.modeling.devices import DTYPES
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.modes.tangent import TangentOptions, search_by_tangents
 from hypserini.search.resident.field import Part, ResidentField

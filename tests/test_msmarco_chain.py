@@ -86,7 +86,33 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-COMMANDS = """
+BY_NAME = """
+from hypserini import LuceneHypencoderSearcher
+from hypserini.errors import IndexingError
+searcher = LuceneHypencoderSearcher.from_prebuilt_index("msmarco-v1-passage.hypencoder.6_layer")
+print(searcher.num_docs, searcher.metadata.model)
+for hit in searcher.search("graph walk beam", 1000):
+    print(hit.docid, f"{hit.score:.6f}")
+try:
+    LuceneHypencoderSearcher.from_prebuilt_index("msmarco-v1-passage")
+except IndexingError as error:
+    print(error)
+"""
+
+SEARCH = ("search", "--topics", "dl19", "--output", "run.txt")
+COLLECTION = ("--collection", "msmarco-v1-passage")
+GIVEN = {
+    "missing": SEARCH,
+    "indexed": ("index", *COLLECTION, "--collection-path", "collection.tsv"),
+    "searched": SEARCH,
+    "evaluated": ("evaluate", "--qrels", "dl19", "--run", "run.txt"),
+    "by name": ("-c", BY_NAME),
+    "other topics": ("search", "--topics", "dl20", "--output", "run20.txt"),
+    "no collection": ("index", *COLLECTION, "--overwrite"),
+}
+"""What is given, one after the other: a module of hypserini and its arguments, or code."""
+
+ONE_BY_ONE = """
 import json, sys
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
@@ -94,21 +120,22 @@ from io import StringIO
 for module, *arguments in json.loads(sys.argv[1]):
     out, error = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(error):
-        status = import_module(f"hypserini.{module}.__main__").main(arguments)
+        if module == "-c":
+            status = exec(arguments[0], {})
+        else:
+            status = import_module(f"hypserini.{module}.__main__").main(arguments)
     print(json.dumps([status or 0, out.getvalue(), error.getvalue()]))
 """
+"""In one process: to import Pyserini, torch and transformers takes longer than all of it."""
 
 
-def run(workplace: Path, *commands: tuple[str, ...]) -> list[tuple[int, str, str]]:
-    """Give commands, each a module and its arguments, in the working folder, in one process.
-
-    Returns:
-        Exit status, output and errors of each.
-    """
-    done = python(workplace, "-c", COMMANDS, json.dumps(commands))
+@pytest.fixture(scope="module")
+def answers(workplace: Path) -> dict[str, tuple[int, str, str]]:
+    """Exit status, output and errors of what is given."""
+    done = python(workplace, "-c", ONE_BY_ONE, json.dumps(list(GIVEN.values())))
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith("[")]
-    return [tuple(json.loads(line)) for line in lines]
+    return dict(zip(GIVEN, map(tuple, map(json.loads, lines)), strict=True))
 
 
 def python(workplace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -129,55 +156,32 @@ def python(workplace: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_dl19_is_searched_and_evaluated_without_further_flags(workplace: Path) -> None:
-    search = ("search", "--topics", "dl19", "--output", "run.txt")
-    collection = ("--collection", "msmarco-v1-passage", "--collection-path", "collection.tsv")
-    evaluate = ("evaluate", "--qrels", "dl19", "--run", "run.txt")
-    missing, indexed, searched, evaluated = run(
-        workplace, search, ("index", *collection), search, evaluate
-    )
-    status, _, error = missing
+def test_dl19_is_searched_and_evaluated_without_further_flags(workplace: Path, answers) -> None:
+    status, _, error = answers["missing"]
     assert status == 2
     assert "make index COLLECTION=msmarco-v1-passage" in error.splitlines()[-1]
     assert INDEX in error.splitlines()[-1]
 
-    status, out, error = indexed
+    status, out, error = answers["indexed"]
     assert status == 0, error
     assert (workplace / INDEX).is_dir()
     assert MODEL in out
 
-    status, _, error = searched
+    status, _, error = answers["searched"]
     assert status == 0, error
     lines = [line.split() for line in (workplace / "run.txt").read_text().splitlines()]
     assert [qid for qid, *_ in lines] == [qid for qid in TOPICS for _ in range(PASSAGES)]
     assert {len(line) for line in lines} == {6}
 
-    status, out, error = evaluated
+    status, out, error = answers["evaluated"]
     assert status == 0, error
     for measure in ("nDCG@10", "RR(rel=2)", "R(rel=2)@1000"):
         assert measure in out
 
 
-BY_NAME = """
-from hypserini import LuceneHypencoderSearcher
-from hypserini.errors import IndexingError
-searcher = LuceneHypencoderSearcher.from_prebuilt_index("msmarco-v1-passage.hypencoder.6_layer")
-print(searcher.num_docs, searcher.metadata.model)
-for hit in searcher.search("graph walk beam", 1000):
-    print(hit.docid, f"{hit.score:.6f}")
-try:
-    LuceneHypencoderSearcher.from_prebuilt_index("msmarco-v1-passage")
-except IndexingError as error:
-    print(error)
-"""
-
-
-def test_the_index_is_opened_by_its_name_as_pyserinis_are(workplace: Path) -> None:
-    if not (workplace / "run.txt").exists():
-        test_dl19_is_searched_and_evaluated_without_further_flags(workplace)
-    done = python(workplace, "-c", BY_NAME)
-    assert done.returncode == 0, done.stderr
-    first, *hits, last = done.stdout.splitlines()
+def test_the_index_is_opened_by_its_name_as_pyserinis_are(workplace: Path, answers) -> None:
+    _, out, _ = answers["by name"]
+    first, *hits, last = out.splitlines()
     assert first == f"{PASSAGES} {MODEL}"
     lines = [line.split() for line in (workplace / "run.txt").read_text().splitlines()]
     expected = {docid: float(score) for qid, _, docid, _, score, _ in lines if qid == "156493"}
@@ -187,13 +191,14 @@ def test_the_index_is_opened_by_its_name_as_pyserinis_are(workplace: Path) -> No
     assert "msmarco-v1-passage.hypencoder.6_layer" in last
 
 
-def test_what_is_not_there_is_asked_for_in_one_sentence(workplace: Path) -> None:
-    search = ("search", "--topics", "dl20", "--output", "run20.txt")
-    index = ("index", "--collection", "msmarco-v1-passage", "--overwrite")
-    for (status, _, error), named in zip(
-        run(workplace, search, index), ("dl20", "collection.tsv"), strict=True
-    ):
-        assert status == 2
-        assert named in error.splitlines()[-1]
-        assert "Traceback" not in error
+@pytest.mark.parametrize(
+    ("given", "named"), [("other topics", "dl20"), ("no collection", "collection.tsv")]
+)
+def test_what_is_not_there_is_asked_for_in_one_sentence(
+    given: str, named: str, workplace: Path, answers
+) -> None:
+    status, _, error = answers[given]
+    assert status == 2
+    assert named in error.splitlines()[-1]
+    assert "Traceback" not in error
     assert not (workplace / "run20.txt").exists()

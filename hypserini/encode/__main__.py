@@ -77,7 +77,7 @@ def encode_documents(args: argparse.Namespace) -> None:
     from hypserini.encode import DocumentEncoder
     from hypserini.encode.documents import encode_collection
     from hypserini.modeling import load_model
-    from hypserini.modeling.loading import choose_devices
+    from hypserini.modeling.devices import choose_devices
 
     first, *others = choose_devices(args.device)
     model = load_model(

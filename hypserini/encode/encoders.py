@@ -8,19 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hypserini.errors import ModelError
-from hypserini.modeling import DualEncoder, QNet
+from hypserini.modeling import QNet
 from hypserini.modeling.fitting import Fitting
 from hypserini.modeling.nested import check_size
 from hypserini.modeling.packed_linear import pack_linears
 from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.modeling.tokenizing import Tokens, pad, padding_id, tokenize
 from hypserini.modeling.workers import check_threads
+
+if TYPE_CHECKING:
+    from hypserini.modeling import DualEncoder
 
 logger = logging.getLogger(__name__)
 

@@ -115,7 +115,7 @@ def document_encoder(
     """The encoder of a build, of a model that is loaded or to be loaded."""
     from hypserini.encode import DocumentEncoder
     from hypserini.modeling import load_model
-    from hypserini.modeling.loading import choose_devices
+    from hypserini.modeling.devices import choose_devices
 
     others: list[torch.device] = []
     if isinstance(model, str | os.PathLike):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypserini.errors import IndexingError
 from hypserini.formats.collection import Collection
@@ -20,8 +21,9 @@ from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.index.sharded import ShardOfCollection
 from hypserini.index.shards import SUMMED, Shards, folders_of, read_shards
-from hypserini.modeling import DualEncoder
-from hypserini.modeling.loading import load_model
+
+if TYPE_CHECKING:
+    from hypserini.modeling import DualEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -192,6 +194,9 @@ def _model(
     metadata: IndexMetadata, folder: Path, named: str | None, device: str, dtype: str
 ) -> DualEncoder:
     """The model that encoded an index."""
+    # Deleting alone needs none of what this imports.
+    from hypserini.modeling import load_model
+
     name = named or find_model(metadata, folder)
     loaded = load_model(name, device=device, dtype=dtype, settings=metadata.settings)
     if loaded.fingerprint != metadata.fingerprint:

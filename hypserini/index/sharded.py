@@ -244,7 +244,7 @@ def _one_after_another(
 ) -> list[IndexMetadata]:
     if isinstance(model, str | os.PathLike):
         from hypserini.modeling import load_model
-        from hypserini.modeling.loading import choose_devices
+        from hypserini.modeling.devices import choose_devices
 
         device, *others = choose_devices(build.device)
         model = os.fspath(model)

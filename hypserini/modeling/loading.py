@@ -18,13 +18,14 @@ from hypserini.modeling.base_configs import find_base_config
 from hypserini.modeling.bi_encoder import BiEncoder, BiEncoderConfig
 from hypserini.modeling.checkpoints import Checkpoint
 from hypserini.modeling.configuration import DualEncoderConfig, HypencoderConfig
+from hypserini.modeling.devices import AUTO, DTYPES, choose_device, choose_dtype, device_name
 from hypserini.modeling.dual_encoder import DualEncoder, HypencoderDualEncoder
 from hypserini.modeling.filling import fill_model, unwrapped
 from hypserini.modeling.plain_encoders import load_plain_encoder
 from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.probing import check_encoding
 from hypserini.modeling.safe_config import model_type_of, without_foreign_code
-from hypserini.modeling.tokenizing import lower_case, read_tokenizer
+from hypserini.modeling.tokenizers import lower_case, read_tokenizer
 from hypserini.modeling.workers import check_threads
 from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
 
@@ -32,14 +33,6 @@ logger = logging.getLogger(__name__)
 
 _MARK = "query_encoder_kwargs"
 _TOKENIZER_MARKS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
-AUTO = "auto"
-"""A device or a number format that is to be chosen."""
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float64": torch.float64,
-}
 
 
 def load_model(
@@ -59,7 +52,7 @@ def load_model(
             saved, which becomes a bi-encoder. No other weights than the checkpoint's are
             downloaded, and no code in it is run.
         device: `auto` (a GPU when there is one), `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: `float32`, `bfloat16`, `float16`, `float64`, or `auto`: see `choose_dtype`.
+        dtype: `float32`, `bfloat16`, `float16`, `float64`, or `auto`: see `devices.choose_dtype`.
         settings: what goes before what the folder says of pooling, lengths of vectors, prefixes.
 
     Raises:
@@ -106,58 +99,6 @@ def is_dual_encoder(name_or_path: str | os.PathLike[str]) -> bool:
     """
     checkpoint = Checkpoint(name_or_path)
     return _MARK in (checkpoint.object("config.json") or {})
-
-
-def choose_device(device: str | torch.device) -> torch.device:
-    """Turn what the user asked for into a device that is there.
-
-    Raises:
-        ModelError: the name means nothing to torch, or the device is not there.
-    """
-    if str(device) == AUTO:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device("mps" if torch.backends.mps.is_available() else name)
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ModelError(f"the device {device} cannot be used here: try --device cpu.") from error
-    return chosen
-
-
-def device_name(device: torch.device) -> str:
-    """What a device is, such as `cuda:0 (NVIDIA H100 80GB HBM3)`."""
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return str(device)
-
-
-def choose_devices(devices: str) -> list[torch.device]:
-    """The devices that share the encoding of documents, such as `cuda:0,cuda:1`.
-
-    Args:
-        devices: Names with commas between them; of `auto` and `cuda`, all GPUs.
-
-    Raises:
-        ModelError: as `choose_device`.
-    """
-    chosen = [choose_device(name.strip()) for name in devices.split(",")]
-    return devices_like(chosen[0]) if len(chosen) == 1 else chosen
-
-
-def devices_like(device: torch.device) -> list[torch.device]:
-    """The device, or all GPUs where `cuda` alone is said."""
-    if device.type == "cuda" and device.index is None:
-        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
-    return [device]
-
-
-def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """The number format of a name; of `auto`, bfloat16 on a GPU that has it, else float32."""
-    if dtype != AUTO:
-        return DTYPES[dtype] if isinstance(dtype, str) else dtype
-    is_fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if is_fast else torch.float32
 
 
 def _load_dual_encoder(

@@ -20,7 +20,7 @@ from hypserini.modeling.pooling import check_pooling
 from hypserini.modeling.probing import check_first_token
 from hypserini.modeling.safe_config import model_type_of, transformer_config
 from hypserini.modeling.sentence_transformers import SentenceFolder, read_sentence_folder
-from hypserini.modeling.tokenizing import lower_case, read_tokenizer
+from hypserini.modeling.tokenizers import lower_case, read_tokenizer
 from hypserini.modeling.transformer import is_encoder_decoder
 from hypserini.settings import EncodingSettings
 

@@ -1,21 +1,14 @@
-"""From texts to token ids: reading a tokenizer, and using any tokenizer on any text."""
+"""From texts to token ids, by any tokenizer, of any text."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from tokenizers.normalizers import Lowercase
-from tokenizers.normalizers import Sequence as Normalizers
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedConfig
-
-from hypserini.errors import ModelError
-from hypserini.modeling.quiet import quietly
 
 
 class Tokens(NamedTuple):
@@ -28,49 +21,6 @@ class Tokens(NamedTuple):
 
     rows: list[list[int]]
     cut: int
-
-
-def read_tokenizer(folder: Path, config: PreTrainedConfig | None = None) -> Any:
-    """The tokenizer in a folder.
-
-    Args:
-        folder: where its files lie.
-        config: of the transformer, which tells the tokenizer's class where the files do not.
-
-    Raises:
-        ModelError: it cannot be read.
-    """
-    try:
-        with quietly():
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, config=config, trust_remote_code=False
-            )
-    except Exception as error:  # each kind of tokenizer fails in its own way
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"the tokenizer in {folder} cannot be read ({reason}).") from error
-    # Without its files, transformers makes one that knows its special tokens alone.
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise ModelError(
-            f"{folder} has no tokenizer with a vocabulary: put its tokenizer.json or vocab.txt"
-            " there."
-        )
-    return tokenizer
-
-
-def lower_case(tokenizer: Any) -> None:
-    """Let a tokenizer lower all texts, before whatever else it does with them.
-
-    Raises:
-        ModelError: it is not of the kind that can be told so.
-    """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise ModelError(
-            "the model asks for do_lower_case, which its tokenizer cannot do: set it in"
-            " tokenizer_config.json."
-        )
-    before = [backend.normalizer] if backend.normalizer is not None else []
-    backend.normalizer = Normalizers([Lowercase(), *before])
 
 
 def tokenize(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from hypserini.encode.encoders import DocumentEncoder, QueryEncoder
 from hypserini.errors import ModelError
 from hypserini.index.reader import Index
-from hypserini.modeling import DualEncoder, QNet
+from hypserini.modeling import QNet
 from hypserini.modeling.recorded import RecordedEncoder
 from hypserini.search.rendering import words_html
+
+if TYPE_CHECKING:
+    from hypserini.modeling import DualEncoder
 
 STEPS = (32, 64, 128, 256)
 """Points of the way from the baseline to the text; more where fewer do not add up."""

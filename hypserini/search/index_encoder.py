@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from hypserini.encode import QueryEncoder
 from hypserini.errors import IndexingError, MissingModelError
 from hypserini.index.metadata import IndexMetadata, find_model
 from hypserini.index.reader import Index
-from hypserini.modeling import DualEncoder, load_model
-from hypserini.modeling.loading import is_dual_encoder
 from hypserini.modeling.pooling import check_pooling
 from hypserini.settings import EncodingSettings
+
+if TYPE_CHECKING:
+    from hypserini.modeling import DualEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ def load_encoder(
         IndexingError: The model, or a setting, is another than the documents'.
         ModelError: The model cannot be loaded.
     """
+    # Queries that are encoded already need none of what this imports.
+    from hypserini.modeling.loading import is_dual_encoder, load_model
+
     name = model or model_of(index, metadata)
     try:
         if metadata is not None:

@@ -19,7 +19,7 @@ from hypserini.index.reader import Index
 from hypserini.index.shards import IndexPaths
 from hypserini.index.stored_text import StoredDocument, StoredTexts
 from hypserini.modeling import QNet
-from hypserini.modeling.loading import choose_device, choose_dtype
+from hypserini.modeling.devices import choose_device, choose_dtype
 from hypserini.modeling.nested import check_size
 from hypserini.search.batches import Batch, search_in_batches
 from hypserini.search.calibration import Calibration, calibrated

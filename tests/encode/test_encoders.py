@@ -11,7 +11,7 @@ from rankings import scores_like
 from hypserini.encode import DocumentEncoder, QueryEncoder
 from hypserini.errors import ModelError
 from hypserini.modeling import load_model
-from hypserini.modeling.loading import choose_devices, choose_dtype
+from hypserini.modeling.devices import choose_devices, choose_dtype
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 TEXTS = [

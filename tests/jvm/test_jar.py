@@ -20,6 +20,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return jar.build(jar.anserini_jar(), tmp_path_factory.mktemp("jars"))
 
 
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with one class of each kind, so that to compile it takes little."""
+    package = tmp_path / "package"
+    line = jar.lucene_line(jar.anserini_jar())
+    for kind, name in ((".", "Agent"), (f"lucene{line}", "LuceneLine"), (jar.SIMD, "Simd")):
+        file = package / "java" / kind / "io" / "hypserini" / f"{name}.java"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"package io.hypserini;\n\nfinal class {name} {{}}\n")
+    monkeypatch.setattr(jar, "PACKAGE", package)
+    return package
+
+
 def test_the_jar_can_join_a_running_jvm_and_holds_one_lucene_line(built: Path) -> None:
     assert built.name == jar.jar_name(jar.lucene_line(jar.anserini_jar()))
     with zipfile.ZipFile(built) as archive:
@@ -38,25 +51,27 @@ def test_the_two_lines_have_different_names() -> None:
 
 
 def test_two_processes_compile_into_one_cache_at_once(
-    tmp_path: Path, monkeypatch, built: Path
+    tmp_path: Path, monkeypatch, small: Path
 ) -> None:
     monkeypatch.setenv("HYPSERINI_CACHE", str(tmp_path / "cache"))
     code = (
-        "from hypserini.jvm import jar; from pathlib import Path; jar.JARS = Path('nowhere')\n"
+        "import sys; from hypserini.jvm import jar; from pathlib import Path\n"
+        "jar.JARS, jar.PACKAGE = Path('nowhere'), Path(sys.argv[1])\n"
         "print(jar.fitting_jar(jar.anserini_jar()))"
     )
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", code, small]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     paths = [process.communicate()[0].strip() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     files = list((tmp_path / "cache").iterdir())
     assert paths == [str(files[0])] * 2
     assert len(files) == 1
-    assert files[0].read_bytes() == built.read_bytes()  # the same sources, the same bytes
+    again = jar.build(jar.anserini_jar(), tmp_path / "again")
+    assert files[0].read_bytes() == again.read_bytes()  # the same sources, the same bytes
 
 
 def test_a_built_jar_is_used_and_a_stale_one_is_not(
-    tmp_path: Path, monkeypatch, built: Path
+    tmp_path: Path, monkeypatch, small: Path
 ) -> None:
     monkeypatch.setattr(jar, "JARS", tmp_path / "jars")
     monkeypatch.setenv("HYPSERINI_CACHE", str(tmp_path / "cache"))
@@ -64,14 +79,14 @@ def test_a_built_jar_is_used_and_a_stale_one_is_not(
     line = jar.lucene_line(anserini)
     stale = tmp_path / "jars" / f"hypserini-lucene{line}-000000000000.jar"
     of_another_line = tmp_path / "jars" / "hypserini-lucene8-000000000000.jar"
-    cached = tmp_path / "cache" / built.name
+    cached = tmp_path / "cache" / jar.jar_name(line)
     for file in (stale, of_another_line, cached):
         file.parent.mkdir(exist_ok=True)
         file.touch()
     assert jar.fitting_jar(anserini) == cached
     assert main(["--output", str(jar.JARS), "--quiet"]) == 0
-    assert jar.fitting_jar(anserini) == jar.JARS / built.name
-    assert sorted(jar.JARS.iterdir()) == sorted([of_another_line, jar.JARS / built.name])
+    assert jar.fitting_jar(anserini) == jar.JARS / cached.name
+    assert sorted(jar.JARS.iterdir()) == sorted([of_another_line, jar.JARS / cached.name])
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,16 +49,58 @@ def several(*commands: tuple[object, ...]) -> list[str]:
     return python(SEVERAL, json.dumps(given)).split("begins\n")[1:]
 
 
+PRELUDE = (
+    f"import sys; sys.path.insert(0, {str(PYSERINI.parent)!r})\n"
+    "from pyserini_offline import offline, use_our_jdk; offline(); use_our_jdk()\n"
+)
+
+
 def python(code: str, *arguments: object) -> str:
     """Run code after `offline()` in a process of its own; what it printed."""
-    prelude = (
-        f"import sys; sys.path.insert(0, {str(PYSERINI.parent)!r})\n"
-        "from pyserini_offline import offline, use_our_jdk; offline(); use_our_jdk()\n"
-    )
-    command = [sys.executable, "-c", prelude + code, *map(str, arguments)]
+    command = [sys.executable, "-c", PRELUDE + code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+SESSION = """
+import json, traceback
+from contextlib import redirect_stdout
+from io import StringIO
+answers = open(int(sys.argv[1]), "w")
+for line in sys.stdin:
+    code, *sys.argv = json.loads(line)
+    printed, error = StringIO(), ""
+    try:
+        with redirect_stdout(printed):
+            exec(code, {"__name__": "__main__"})
+    except BaseException:
+        error = traceback.format_exc()
+    print(json.dumps([printed.getvalue(), error]), file=answers, flush=True)
+"""
+"""Runs one script after the other: to import Pyserini takes longer than what they do."""
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Callable[..., str]]:
+    """Runs code in a process that has imported Pyserini for others before; what it printed."""
+    answers, theirs = os.pipe()
+    command = [sys.executable, "-c", PRELUDE + SESSION, str(theirs)]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, text=True, pass_fds=[theirs]) as process,
+        open(answers) as lines,
+    ):
+        os.close(theirs)
+
+        def run(code: str, *arguments: object) -> str:
+            process.stdin.write(json.dumps([code, "-c", *map(str, arguments)]) + "\n")
+            process.stdin.flush()
+            printed, error = json.loads(lines.readline() or '["", "the process ended"]')
+            assert not error, error[-2000:]
+            return printed
+
+        yield run
+        process.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +132,7 @@ for index in sys.argv[2:]:
 """
 
 
-def test_bm25_over_our_index_is_bm25_over_pyserinis(workload, tmp_path: Path) -> None:
+def test_bm25_over_our_index_is_bm25_over_pyserinis(workload, session, tmp_path: Path) -> None:
     collection, topics_file, index = workload
     source = tmp_path / "source"
     source.mkdir()
@@ -97,7 +141,7 @@ def test_bm25_over_our_index_is_bm25_over_pyserinis(workload, tmp_path: Path) ->
     arguments = ["--collection", "JsonCollection", "--input", source, "--index", theirs]
     arguments += ["--generator", "DefaultLuceneDocumentGenerator", "--threads", 1]
     pyserini("pyserini.index.lucene", *arguments)
-    _, expected, found = python(BM25, topics_file, theirs, index).split("run\n")
+    _, expected, found = session(BM25, topics_file, theirs, index).split("run\n")
     assert expected.count("\n") > 100
     assert found == expected
 
@@ -116,7 +160,7 @@ for searcher, index in zip(searchers, sys.argv[1:]):
     not OLD_LINE, reason="Pyserini 2.4's dense searchers ask the web even for a local index"
 )
 def test_pyserinis_dense_searchers_open_our_index(
-    tmp_path: Path, tiny_model: Path, collection: Path
+    tmp_path: Path, tiny_model: Path, collection: Path, session
 ) -> None:
     from hypserini.index.build import build_index
     from hypserini.index.options import IndexOptions
@@ -125,7 +169,7 @@ def test_pyserinis_dense_searchers_open_our_index(
     for vectors in formats:
         options = IndexOptions(vectors=vectors)
         build_index(collection, tmp_path / vectors, str(tiny_model), options, progress=False)
-    printed = python(DENSE, *(tmp_path / vectors for vectors in formats))
+    printed = session(DENSE, *(tmp_path / vectors for vectors in formats))
     from_graph, from_flat, from_quantized = map(str.split, printed.splitlines())
     assert from_graph == from_flat
     assert len(set(from_flat)) == 5
@@ -188,7 +232,9 @@ print("hybrid alike")
 """
 
 
-def test_two_stages_in_pyserinis_manner_and_its_hybrid_searcher(workload, tmp_path: Path) -> None:
+def test_two_stages_in_pyserinis_manner_and_its_hybrid_searcher(
+    workload, session, tmp_path: Path
+) -> None:
     pytest.importorskip("faiss", reason="pyserini.search.hybrid imports faiss")
     _, topics_file, index = workload
     topics = tmp_path / "topics.tsv"  # Pyserini reads any path with cacm in it as CACM's own format
@@ -196,7 +242,7 @@ def test_two_stages_in_pyserinis_manner_and_its_hybrid_searcher(workload, tmp_pa
     ours = [line for line in EXAMPLE.read_text().splitlines() if "ypencoder" in line]
     assert len(ours) == 2  # one import and one line
     output = tmp_path / "run.txt"
-    printed = python(TWO_STAGES, index, topics, output, EXAMPLE)
+    printed = session(TWO_STAGES, index, topics, output, EXAMPLE)
     assert printed.split() == "bm25 alike hybrid alike".split()
     ranked = [line.split() for line in output.read_text().splitlines()]
     asked = topics.read_text().splitlines()

@@ -8,7 +8,7 @@ import torch
 
 from hypserini.index.reader import Index
 from hypserini.index.resources import all_memory
-from hypserini.modeling.loading import DTYPES, devices_like
+from hypserini.modeling.devices import DTYPES, devices_like
 from hypserini.search.resident.field import ResidentField
 from hypserini.search.resident.residence import FORMATS, Residence
 

@@ -13,8 +13,8 @@ from transformers import AutoModelForSequenceClassification
 
 from hypserini.errors import ModelError
 from hypserini.modeling.checkpoints import Checkpoint
+from hypserini.modeling.devices import choose_device, choose_dtype
 from hypserini.modeling.lengths import check_length
-from hypserini.modeling.loading import choose_device, choose_dtype
 from hypserini.modeling.positions import positions_of
 from hypserini.modeling.quiet import quietly
 from hypserini.train.teach.loading import fingerprint, load_with_head

@@ -17,8 +17,8 @@ from torch import Tensor
 from transformers import AutoModelForMaskedLM
 
 from hypserini.modeling.checkpoints import Checkpoint
+from hypserini.modeling.devices import choose_device, choose_dtype
 from hypserini.modeling.lengths import check_length
-from hypserini.modeling.loading import choose_device, choose_dtype
 from hypserini.modeling.positions import positions_of
 from hypserini.modeling.quiet import quietly
 from hypserini.train.teach.loading import fingerprint, load_with_head

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import make_model
+from processes import run
 from rankings import assert_same_ranking
 
 from hypserini.search.__main__ import main
@@ -82,14 +83,20 @@ def test_the_query_is_removed_and_the_run_stays_full(tmp_path: Path, index: Path
     assert len(read_trec(tmp_path / "five")["doc0005"]) == 5
 
 
-def test_saved_q_nets_rank_as_their_texts(
-    tmp_path: Path, index: Path, topics_file: Path, tiny_model: Path
-) -> None:
+@pytest.fixture
+def saved(tmp_path: Path, topics_file: Path, tiny_model: Path) -> Path:
+    """The topics' q-nets."""
     from hypserini.encode.__main__ import main as encode
 
-    saved = tmp_path / "q-nets"
-    arguments = ["--model", tiny_model, "--topics", topics_file, "--output", saved]
+    folder = tmp_path / "q-nets"
+    arguments = ["--model", tiny_model, "--topics", topics_file, "--output", folder]
     assert encode([*map(str, arguments), "--quiet", "--device", "cpu"]) == 0
+    return folder
+
+
+def test_saved_q_nets_rank_as_their_texts(
+    tmp_path: Path, index: Path, topics_file: Path, saved: Path
+) -> None:
     base = ("--index", index, "--topics", topics_file, "--hits", 30)
     assert search(*base, "--output", tmp_path / "texts") == 0
     assert search(*base, "--output", tmp_path / "saved", "--encoded-queries", saved) == 0
@@ -97,6 +104,23 @@ def test_saved_q_nets_rank_as_their_texts(
     for qid, ranking in texts.items():
         expected = [(docid, score) for docid, _, score, _ in ranking]
         assert_same_ranking([(docid, score) for docid, _, score, _ in from_saved[qid]], expected)
+
+
+WITHOUT_TRANSFORMERS = """
+import sys
+from hypserini.search.__main__ import main
+status = main(sys.argv[1:])
+print(status, "torch" in sys.modules, "transformers" in sys.modules)
+"""
+
+
+def test_saved_q_nets_are_searched_with_without_what_encodes(
+    tmp_path: Path, index: Path, topics_file: Path, saved: Path
+) -> None:
+    flags = ["--index", index, "--topics", topics_file, "--output", tmp_path / "run"]
+    done = run(WITHOUT_TRANSFORMERS, *flags, "--encoded-queries", saved, "--quiet")
+    assert done.stdout.splitlines()[-1] == "0 True False", done.stderr
+    assert read_trec(tmp_path / "run")
 
 
 def test_q_nets_of_another_model_are_refused(

@@ -77,11 +77,11 @@ def test_values(text: str, expected: object) -> None:
     ids=lambda text: text[:20],
 )
 def test_what_is_refused(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()  # the machine may have other work
     with pytest.raises(Malformed, match="no YAML") as caught:
         parse_yaml(text)
     assert len(str(caught.value)) < 500
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @settings(max_examples=300, deadline=None, database=None)

@@ -1,0 +1,68 @@
+"""The devices that compute, and the number formats that they compute in."""
+
+from __future__ import annotations
+
+import torch
+
+from hypserini.errors import ModelError
+
+AUTO = "auto"
+"""A device or a number format that is to be chosen."""
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """Turn what the user asked for into a device that is there.
+
+    Raises:
+        ModelError: the name means nothing to torch, or the device is not there.
+    """
+    if str(device) == AUTO:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device("mps" if torch.backends.mps.is_available() else name)
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(f"the device {device} cannot be used here: try --device cpu.") from error
+    return chosen
+
+
+def device_name(device: torch.device) -> str:
+    """What a device is, such as `cuda:0 (NVIDIA H100 80GB HBM3)`."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
+def choose_devices(devices: str) -> list[torch.device]:
+    """The devices that share the encoding of documents, such as `cuda:0,cuda:1`.
+
+    Args:
+        devices: Names with commas between them; of `auto` and `cuda`, all GPUs.
+
+    Raises:
+        ModelError: as `choose_device`.
+    """
+    chosen = [choose_device(name.strip()) for name in devices.split(",")]
+    return devices_like(chosen[0]) if len(chosen) == 1 else chosen
+
+
+def devices_like(device: torch.device) -> list[torch.device]:
+    """The device, or all GPUs where `cuda` alone is said."""
+    if device.type == "cuda" and device.index is None:
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    return [device]
+
+
+def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """The number format of a name; of `auto`, bfloat16 on a GPU that has it, else float32."""
+    if dtype != AUTO:
+        return DTYPES[dtype] if isinstance(dtype, str) else dtype
+    is_fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if is_fast else torch.float32
