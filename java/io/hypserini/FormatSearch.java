@@ -1,19 +1,23 @@
 package io.hypserini;
 
 import java.io.IOException;
+import java.util.Arrays;
 import org.apache.lucene.search.ScoreDoc;
 import org.apache.lucene.util.hnsw.NeighborQueue;
 
 /**
  * Searches one segment by Lucene's own search in its format, which in a quantised one looks at the
  * quantised copy alone. It ranks by the similarity of the field, so it is for directions that this
- * ranks by. Every search begins anew.
+ * ranks by. Every search begins anew, at the entries and at what the last one found, for
+ * directions change little.
  *
  * <p>Where so few vectors are open that looking at all of them is cheaper, that is done.
  */
 final class FormatSearch implements SegmentSearch {
   private final GraphSegment segment;
   private float[] target;
+  private int[] entries = new int[0];
+  private int[] last = new int[0];
 
   FormatSearch(GraphSegment segment) {
     this.segment = segment;
@@ -36,9 +40,12 @@ final class FormatSearch implements SegmentSearch {
     NeighborQueue found = new NeighborQueue(kept, false);
     if (left > SegmentWalk.looks(segment, ef) || segment.graph == null) {
       ScoreDoc[] hits =
-          LuceneLine.nearest(segment.reader, target, kept, segment.openDocuments(), left);
-      for (ScoreDoc hit : hits) {
-        found.insertWithOverflow(segment.localOrdinal(hit.doc), hit.score);
+          LuceneLine.nearest(
+              segment.reader, target, kept, segment.openDocuments(), left, beginnings());
+      last = new int[hits.length];
+      for (int i = 0; i < hits.length; i++) {
+        last[i] = segment.localOrdinal(hits[i].doc);
+        found.insertWithOverflow(last[i], hits[i].score);
       }
     }
     if (found.size() < Math.min(wanted, left)) { // or what is open does not hang together
@@ -49,5 +56,17 @@ final class FormatSearch implements SegmentSearch {
                   node, segment.similarity.compare(target, segment.vector(node))));
     }
     return found;
+  }
+
+  private int[] beginnings() throws IOException {
+    if (segment.graph == null) {
+      return entries;
+    }
+    if (entries.length == 0) {
+      entries = segment.entries();
+    }
+    int[] both = Arrays.copyOf(entries, entries.length + last.length);
+    System.arraycopy(last, 0, both, entries.length, last.length);
+    return Arrays.stream(both).sorted().distinct().toArray();
   }
 }

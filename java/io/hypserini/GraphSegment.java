@@ -24,6 +24,9 @@ import org.apache.lucene.util.hnsw.HnswGraph;
  * never handed out again.
  */
 final class GraphSegment {
+  /** Nodes of an upper level that are looked at, at most, unless the highest has more. */
+  private static final int ENTRIES = 1024;
+
   final LeafReader reader;
   final FloatVectorValues values;
   final VectorSimilarityFunction similarity;
@@ -78,6 +81,27 @@ final class GraphSegment {
     }
     HnswGraph graph = LuceneLine.graph(vectors, Fields.VECTOR);
     return graph == null || graph.size() == 0 ? null : graph;
+  }
+
+  /**
+   * Where searches begin in the graph: the nodes of the lowest level that has not too many.
+   * Several, not one: documents that are nearly equal, of which collections are full, make islands
+   * that few edges lead to, and from one a search may end where no neighbour is nearer.
+   */
+  int[] entries() throws IOException {
+    int level = graph.numLevels() - 1;
+    while (level > 1 && graph.getNodesOnLevel(level - 1).size() <= ENTRIES) {
+      level--;
+    }
+    if (level == 0) {
+      return new int[] {graph.entryNode()};
+    }
+    HnswGraph.NodesIterator nodes = graph.getNodesOnLevel(level);
+    int[] entries = new int[nodes.size()];
+    for (int i = 0; nodes.hasNext(); i++) {
+      entries[i] = nodes.nextInt();
+    }
+    return entries;
   }
 
   /** May be returned: it is not deleted, and the filter lets it through. */

@@ -5,7 +5,6 @@ import java.util.Arrays;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.util.ArrayUtil;
 import org.apache.lucene.util.SparseFixedBitSet;
-import org.apache.lucene.util.hnsw.HnswGraph;
 import org.apache.lucene.util.hnsw.NeighborQueue;
 
 /**
@@ -28,9 +27,6 @@ final class SegmentWalk implements SegmentSearch {
    * looks at about 12, here and there in the file.
    */
   private static final int LOOKS = 16;
-
-  /** Nodes of an upper level that are looked at, at most, unless the highest has more. */
-  private static final int ENTRIES = 1024;
 
   /** So many times the vectors that are wanted are kept when the direction turns. */
   private static final int TURNED = 4;
@@ -126,24 +122,9 @@ final class SegmentWalk implements SegmentSearch {
     }
   }
 
-  /**
-   * Meets the best nodes of the lowest level that has not too many. Several entries, not one:
-   * documents that are nearly equal, of which collections are full, make islands that few edges lead
-   * to.
-   */
   private void enter(int ef) throws IOException {
-    HnswGraph graph = segment.graph;
-    int level = graph.numLevels() - 1;
-    while (level > 1 && graph.getNodesOnLevel(level - 1).size() <= ENTRIES) {
-      level--;
-    }
-    if (level == 0) {
-      meet(graph.entryNode());
-      return;
-    }
-    HnswGraph.NodesIterator entries = graph.getNodesOnLevel(level);
-    while (entries.hasNext()) {
-      meet(entries.nextInt());
+    for (int node : segment.entries()) {
+      meet(node);
     }
     keepBest(Math.max(1, ef / 4));
   }

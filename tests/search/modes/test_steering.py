@@ -108,3 +108,27 @@ def test_documents_without_vectors_lie_between_those_with_one(tmp_path: Path) ->
                     found = nearest.hits(0)[0]
                 assert expected <= set(found)
                 assert len(set(found)) == len(found) == min(2, accepted.count if accepted else 2)
+
+
+def test_islands_are_reached(tmp_path: Path) -> None:
+    """Of dense groups of vectors, few links lead from one to the next: one way in is too few."""
+    rng = np.random.default_rng(0)
+    groups = rng.standard_normal((100, 1, 64)) + 0.1 * rng.standard_normal((100, 30, 64))
+    rows = groups.reshape(-1, 64)
+    rows = (4 * rows / np.linalg.norm(rows, axis=1)[:, None]).astype(np.float32)
+    rng.shuffle(rows)
+    with IndexWriter(tmp_path, dimension=64, vectors="hnsw") as writer:
+        writer.add([str(i) for i in range(len(rows))], rows)
+        writer.optimize()
+        writer.commit({})
+    with Index(tmp_path) as index:
+        steering = steer(index, by_angle=False)
+        for near in rows[::30]:
+            direction = torch.from_numpy(near + rng.normal(0, 0.5, 64).astype(np.float32))
+            best = np.argsort(-(rows @ direction.numpy()))[:10]
+            with Nearest(index, 10, 64) as nearest:
+                nearest.direction[:] = steering.aim(direction)
+                n = nearest.fetch(10, 40, steering.by_angle, steering.by_format)
+                found = nearest.ordinals[:n].tolist()
+                nearest.accept(n, torch.zeros(1, n))
+            assert len(set(found) & set(best.tolist())) >= 8

@@ -10,11 +10,13 @@ import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.KnnVectorValues;
 import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.SegmentWriteState;
+import org.apache.lucene.search.AbstractDocIdSetIterator;
 import org.apache.lucene.search.AcceptDocs;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.search.FilteredDocIdSetIterator;
 import org.apache.lucene.search.ScoreDoc;
 import org.apache.lucene.search.TopKnnCollector;
+import org.apache.lucene.search.knn.KnnSearchStrategy;
 import org.apache.lucene.store.IOContext;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.hnsw.HnswGraph;
@@ -73,11 +75,21 @@ final class LuceneLine {
    * search for filters, which under those of 2 to 10 % missed an eighth to a quarter of the best.
    *
    * @param accepted by document, {@code acceptedCount} of them; null: all
+   * @param entries the ordinals where it begins, in ascending order; none: where the graph says
    */
   static ScoreDoc[] nearest(
-      LeafReader reader, float[] vector, int k, Bits accepted, int acceptedCount)
+      LeafReader reader,
+      float[] vector,
+      int k,
+      Bits accepted,
+      int acceptedCount,
+      int[] entries)
       throws IOException {
-    TopKnnCollector collector = new TopKnnCollector(k, Integer.MAX_VALUE);
+    KnnSearchStrategy strategy = new KnnSearchStrategy.Hnsw(0);
+    if (entries.length > 0) {
+      strategy = new KnnSearchStrategy.Seeded(iterator(entries), entries.length, strategy);
+    }
+    TopKnnCollector collector = new TopKnnCollector(k, Integer.MAX_VALUE, strategy);
     AcceptDocs documents =
         new AcceptDocs() {
           @Override
@@ -102,6 +114,27 @@ final class LuceneLine {
         };
     reader.searchNearestVectors(Fields.VECTOR, vector, collector, documents);
     return collector.topDocs().scoreDocs;
+  }
+
+  private static DocIdSetIterator iterator(int[] ordinals) {
+    return new AbstractDocIdSetIterator() {
+      private int next;
+
+      @Override
+      public int nextDoc() {
+        return doc = next < ordinals.length ? ordinals[next++] : NO_MORE_DOCS;
+      }
+
+      @Override
+      public int advance(int target) throws IOException {
+        return slowAdvance(target);
+      }
+
+      @Override
+      public long cost() {
+        return ordinals.length;
+      }
+    };
   }
 
   /** Whether a segment is written of other segments, not of what was gathered in memory. */

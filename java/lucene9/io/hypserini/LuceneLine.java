@@ -66,9 +66,15 @@ final class LuceneLine {
    * What Lucene finds nearest to a vector in a segment, in the segment's own numbers.
    *
    * @param accepted by document, {@code acceptedCount} of them; null: all
+   * @param entries are of no matter: this line begins where the graph says
    */
   static ScoreDoc[] nearest(
-      LeafReader reader, float[] vector, int k, Bits accepted, int acceptedCount)
+      LeafReader reader,
+      float[] vector,
+      int k,
+      Bits accepted,
+      int acceptedCount,
+      int[] entries)
       throws IOException {
     TopKnnCollector collector = new TopKnnCollector(k, Integer.MAX_VALUE);
     reader.searchNearestVectors(Fields.VECTOR, vector, collector, accepted);
