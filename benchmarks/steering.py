@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     data = scale_data(
         args.cache, BUNDLED_MODEL, files.collection, files.topics, args.queries, blocks=2
     )
-    exact = exact_hits(data.folder, data, [args.documents], len(data.q_nets))[0]
+    exact = exact_hits(data, [args.documents], len(data.q_nets))[0]
     rows = []
     for vectors in args.formats:
         name = f"{args.documents}-{vectors}-{args.similarity or 'suited'}-lucene{line}"

@@ -25,6 +25,7 @@ from benchmarks.scale.building import FACTS, build
 from benchmarks.scale.data import ScaleData, linearity, scale_data
 from benchmarks.scale.exact import exact_hits
 from benchmarks.scale.faiss_baselines import measure_faiss
+from benchmarks.scale.made import likeness
 from benchmarks.scale.measure import measure, measure_filters
 from hypserini import cli
 from hypserini.defaults import BUNDLED_MODEL
@@ -47,6 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         args.queries,
         args.blocks,
         args.dtype,
+        args.isotropic,
     )
     near = [linearity(q_net, data.anchors) for q_net in data.q_nets]
     print(
@@ -54,7 +56,8 @@ def main(argv: list[str] | None = None) -> None:
         f" q-nets, correlation with their mean gradient {np.mean(near):.3f} (lowest"
         f" {min(near):.3f})"
     )
-    exact = exact_hits(args.cache, data, args.sizes, len(data.q_nets))
+    print_likeness(data)
+    exact = exact_hits(data, args.sizes, len(data.q_nets))
     results: dict[str, Any] = {"machine": describe(), "building": [], "searching": []}
     filtered, faiss = [], []
     for size, best in zip(sorted(args.sizes), exact, strict=True):
@@ -95,6 +98,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--queries", type=int, default=40, help="of the topics, at most")
     parser.add_argument("--dtype", default="float32", help="the anchors are encoded in")
     parser.add_argument("--blocks", type=int, default=6, help="of fitted q-nets")
+    parser.add_argument(
+        "--isotropic",
+        action="store_true",
+        help="made vectors stray in all dimensions alike, which real ones do not: a harder case",
+    )
     parser.add_argument("--threads", type=int, default=2, help="that add documents")
     parser.add_argument("--memory", type=cli.size, help="that a build may take, such as 3g")
     parser.add_argument("--walks", action="store_true", help="the paper's walks as well")
@@ -113,7 +121,8 @@ def index_of(args: argparse.Namespace, data: ScaleData, size: int, vectors: str)
     from hypserini.jvm import jar
 
     line = jar.lucene_line(jar.anserini_jar())
-    name = f"{Path(args.model).name}-{size}-{vectors}-lucene{line}-threads{args.threads}"
+    kind = "-isotropic" if args.isotropic else ""
+    name = f"{Path(args.model).name}{kind}-{size}-{vectors}-lucene{line}-threads{args.threads}"
     folder = args.cache / name
     if not (folder / FACTS).exists():
         dim = data.anchors.shape[1]
@@ -126,6 +135,21 @@ def apart(work: Callable[..., Any], *arguments: Any) -> Any:
     context = get_context("spawn")
     with context.Pool(1) as pool:
         return pool.apply(work, arguments)
+
+
+def print_likeness(data: ScaleData) -> None:
+    """Whether what is made is like what is real."""
+    count = len(data.anchors)
+    made = np.concatenate(list(data.blocks(2 * count)))[count:]
+    rows = {"real": likeness(data.anchors), "made": likeness(made)}
+    table(
+        f"vectors, {count:,} of each kind",
+        ["kind", "distance to the nearest", "to the tenth", "dimension around them"],
+        [
+            [kind, f"{one.nearest:.1f}", f"{one.tenth:.1f}", f"{one.dimension:.1f}"]
+            for kind, one in rows.items()
+        ],
+    )
 
 
 def print_building(rows: list[dict[str, Any]]) -> None:

@@ -1,14 +1,15 @@
 """Vectors at any size with the statistics of real ones, and q-nets that are as nearly linear.
 
 Real encoded documents are the anchors: of the bundled model over the documentation of the installed
-packages, or of any model over any collection. Made vectors lie between them. A Hypencoder's q-nets
-are its own; for a bi-encoder, q-nets are fitted to a teacher that is not quite linear.
+packages, or of any model over any collection. Made vectors stray from them, as `made.py` has it. A
+Hypencoder's q-nets are its own; for a bi-encoder, q-nets are fitted to a teacher that is not quite
+linear.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.scale.made import along_neighbours, isotropic
 from hypserini.encode import DocumentEncoder, QueryEncoder, SavedQNets, save_q_nets
 from hypserini.formats.collection import read_collection
 from hypserini.formats.topics import load_topics
@@ -34,12 +36,14 @@ class ScaleData:
 
     Attributes:
         folder: Where they lie.
+        isotropic: Made vectors stray in all dimensions alike (`made.py`).
         anchors: `[n, dim] float32`, real vectors, mapped from the disk.
         q_nets: One q-net a topic.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, isotropic: bool = False) -> None:
         self.folder = folder
+        self.isotropic = isotropic
         self.anchors: np.ndarray = np.load(folder / ANCHORS, mmap_mode="r")
 
     @cached_property
@@ -49,31 +53,23 @@ class ScaleData:
         together = saved.load(saved.qids)
         return [together[i] for i in range(len(together))]
 
-    def __reduce__(self) -> tuple[type[ScaleData], tuple[Path]]:
-        return ScaleData, (self.folder,)
+    @cached_property
+    def _make(self) -> Callable[[np.random.Generator, int], np.ndarray]:
+        return isotropic(self.anchors) if self.isotropic else along_neighbours(self.anchors)
+
+    def __reduce__(self) -> tuple[type[ScaleData], tuple[Path, bool]]:
+        return ScaleData, (self.folder, self.isotropic)
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
         """The first `size` vectors, `[up to 4096, dim]` at a time: the anchors, then made ones.
 
-        A made vector lies between those of two anchors and a little aside, as far from its nearest
-        neighbour as anchors are. The same size begins with the same vectors.
+        The same size begins with the same vectors.
         """
         count = len(self.anchors)
         for start in range(0, min(size, count), AT_ONCE):
             yield self.anchors[start : min(start + AT_ONCE, size)]
-        spread = 0.3 * self.anchors.std(axis=0)
         for block, start in enumerate(range(count, size, AT_ONCE)):
-            yield self._made(np.random.default_rng([1, block]), spread)[: size - start]
-
-    def _made(self, generator: np.random.Generator, spread: np.ndarray) -> np.ndarray:
-        one, other = generator.integers(len(self.anchors), size=(2, AT_ONCE))
-        weight = generator.uniform(0.5, 0.9, size=(AT_ONCE, 1)).astype(np.float32)
-        shape = (AT_ONCE, self.anchors.shape[1])
-        made = weight * self.anchors[one] + (1 - weight) * self.anchors[other]
-        made += spread * generator.standard_normal(shape, dtype=np.float32)
-        # Between two vectors, a mean is shorter than either.
-        lengths = np.linalg.norm(self.anchors[one], axis=1, keepdims=True)
-        return made * (lengths / np.linalg.norm(made, axis=1, keepdims=True))
+            yield self._make(np.random.default_rng([1, block]), AT_ONCE)[: size - start]
 
 
 def scale_data(
@@ -84,13 +80,14 @@ def scale_data(
     count: int,
     blocks: int,
     dtype: str = "float32",
+    isotropic: bool = False,
 ) -> ScaleData:
     """Encode, fit and keep; what was done before is read from `cache`, and goes on from there."""
     key = hashlib.sha256(f"{model} {collection} {topics} {count} {blocks}".encode()).hexdigest()
     folder = cache / f"data-{key[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / ANCHORS).exists() and (folder / Q_NETS).exists():
-        return ScaleData(folder)
+        return ScaleData(folder, isotropic)
     loaded = load_model(model, device="cpu", dtype=dtype)
     if not (folder / ANCHORS).exists():
         np.save(folder / ANCHORS, _encoded(folder, loaded, collection))
@@ -106,7 +103,7 @@ def scale_data(
             ]
         )
     save_q_nets(folder / Q_NETS, [str(i) for i in range(len(texts))], [encoded], {"model": model})
-    return ScaleData(folder)
+    return ScaleData(folder, isotropic)
 
 
 def _encoded(folder: Path, model: DualEncoder, collection: Path) -> np.ndarray:

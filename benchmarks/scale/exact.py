@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -16,9 +15,10 @@ from hypserini.search.ranking import Hit, Hits
 KEPT = 100
 
 
-def exact_hits(cache: Path, data: ScaleData, sizes: Sequence[int], topics: int) -> list[list[Hits]]:
-    """The best 100 of each topic at each size, `[size][topic]`; kept in `cache`."""
-    file = cache / f"exact-{topics}-{'-'.join(map(str, sizes))}.json"
+def exact_hits(data: ScaleData, sizes: Sequence[int], topics: int) -> list[list[Hits]]:
+    """The best 100 of each topic at each size, `[size][topic]`; kept with the data."""
+    kind = "isotropic-" if data.isotropic else ""
+    file = data.folder / f"exact-{kind}{topics}-{'-'.join(map(str, sizes))}.json"
     if not file.exists():
         file.write_text(json.dumps(_search(data, sorted(sizes), topics)))
     return [
