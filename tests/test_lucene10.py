@@ -46,7 +46,8 @@ def on_lucene_10(*arguments: object) -> str:
 
 def test_the_tests_of_the_java_side_pass_on_lucene_10() -> None:
     index, modes = TESTS / "index", TESTS / "search" / "modes"
-    files = [index / "test_writer.py", index / "test_reader.py", modes / "test_tangent.py"]
+    files = [index / "test_writer.py", index / "test_reader.py"]
+    files += [modes / "test_tangent.py", modes / "test_steering.py"]
     # Without those that start processes of their own: they are no more of the Java side.
     others = "not killed and not with_simd_and_without"
     printed = on_lucene_10("-m", "pytest", "-p", "no:cacheprovider", *files, "-k", others)
