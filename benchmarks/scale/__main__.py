@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import describe, table
-from benchmarks.scale.building import FACTS, build
+from benchmarks.scale.building import FACTS, Graph, build
 from benchmarks.scale.data import ScaleData, linearity, scale_data
 from benchmarks.scale.exact import exact_hits
 from benchmarks.scale.faiss_baselines import measure_faiss
@@ -105,6 +105,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=2, help="that add documents")
     parser.add_argument("--memory", type=cli.size, help="that a build may take, such as 3g")
+    parser.add_argument("--m", type=int, default=16, help="neighbours of a graph's node")
+    parser.add_argument("--ef-construction", type=int, default=100, help="met to find them")
     parser.add_argument("--walks", action="store_true", help="the paper's walks as well")
     parser.add_argument("--filters", action="store_true", help="searches under filters as well")
     parser.add_argument("--faiss", action="store_true", help="dot products by Faiss as well")
@@ -122,11 +124,13 @@ def index_of(args: argparse.Namespace, data: ScaleData, size: int, vectors: str)
 
     line = jar.lucene_line(jar.anserini_jar())
     kind = "-isotropic" if args.isotropic else ""
-    name = f"{Path(args.model).name}{kind}-{size}-{vectors}-lucene{line}-threads{args.threads}"
+    graph = Graph(args.m, args.ef_construction)
+    vectors_of = vectors if graph == Graph() else f"{vectors}-m{graph.m}-e{graph.ef_construction}"
+    name = f"{Path(args.model).name}{kind}-{size}-{vectors_of}-lucene{line}-threads{args.threads}"
     folder = args.cache / name
     if not (folder / FACTS).exists():
         dim = data.anchors.shape[1]
-        apart(build, folder, data, size, dim, vectors, args.threads, args.memory)
+        apart(build, folder, data, size, dim, vectors, args.threads, args.memory, graph)
     return folder
 
 

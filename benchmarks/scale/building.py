@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -18,6 +18,13 @@ from hypserini.index.writer import IndexWriter
 
 FACTS = "facts.json"
 TEXT = "document number {} of those that were made to measure how a search grows"
+
+
+class Graph(NamedTuple):
+    """How dense a graph is: neighbours of a node, and nodes met to find them."""
+
+    m: int = 16
+    ef_construction: int = 100
 
 
 class PeakMemory:
@@ -51,10 +58,11 @@ def build(
     vectors: str,
     threads: int,
     memory: int | None,
+    graph: Graph,
 ) -> None:
     """Write an index in one segment beside its facts (`facts.json`); it is kept if it is whole."""
     with PeakMemory() as peak:
-        facts = _build(folder, data, size, dim, vectors, threads, memory)
+        facts = _build(folder, data, size, dim, vectors, threads, memory, graph)
     (folder / FACTS).write_text(json.dumps({**facts, "peak_mib": peak.mib}, indent=1))
 
 
@@ -66,12 +74,15 @@ def _build(
     vectors: str,
     threads: int,
     memory: int | None,
+    graph: Graph,
 ) -> dict[str, Any]:
     started = time.perf_counter()
     with IndexWriter(
         folder / "index",
         dimension=dim,
         vectors=vectors,
+        m=graph.m,
+        ef_construction=graph.ef_construction,
         threads=threads,
         ram_buffer_mb=limit_memory(memory),
     ) as writer:
@@ -91,6 +102,8 @@ def _build(
         "documents": done,
         "vectors": vectors,
         "threads": threads,
+        "m": graph.m,
+        "ef_construction": graph.ef_construction,
         "lucene": jvm.lucene_version(),
         "adding_s": added - started,
         "merging_s": ended - added,
