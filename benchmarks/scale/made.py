@@ -16,9 +16,9 @@ import torch
 
 NEIGHBOURS = 16
 BANDWIDTH = 0.7
-"""With these, of passages of MS MARCO by all-mpnet-base-v2, as many made vectors as there are anchors
-are as near each other as the anchors and have as many dimensions around them; the benchmark prints
-both (`likeness`). More dimensions than neighbours they cannot have."""
+"""With these, of passages of MS MARCO by all-mpnet-base-v2, as many made vectors as there are
+anchors are as near each other as the anchors and have as many dimensions around them; the
+benchmark prints both (`likeness`). More dimensions than neighbours they cannot have."""
 DRAWN = 500
 NEAREST = 20
 
