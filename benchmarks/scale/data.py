@@ -9,7 +9,7 @@ linear.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.scale.made import along_neighbours, isotropic
+from benchmarks.scale.made import Make, along_neighbours, isotropic
 from hypserini.encode import DocumentEncoder, QueryEncoder, SavedQNets, save_q_nets
 from hypserini.formats.collection import read_collection
 from hypserini.formats.topics import load_topics
@@ -54,7 +54,7 @@ class ScaleData:
         return [together[i] for i in range(len(together))]
 
     @cached_property
-    def _make(self) -> Callable[[np.random.Generator, int], np.ndarray]:
+    def _make(self) -> Make:
         return isotropic(self.anchors) if self.isotropic else along_neighbours(self.anchors)
 
     def __reduce__(self) -> tuple[type[ScaleData], tuple[Path, bool]]:

@@ -30,37 +30,10 @@ def pyserini(module: str, *arguments: object) -> str:
     return done.stdout
 
 
-SEVERAL = """
-import json, runpy, sys
-for module, *arguments in json.loads(sys.argv[1]):
-    sys.argv = [module, *arguments]
-    print("begins", flush=True)
-    try:
-        runpy.run_module(module, run_name="__main__")
-    except SystemExit as ended:
-        if ended.code:
-            raise
-"""
-
-
-def several(*commands: tuple[object, ...]) -> list[str]:
-    """Run several Pyserini modules in one process; what each printed."""
-    given = [[str(part) for part in command] for command in commands]
-    return python(SEVERAL, json.dumps(given)).split("begins\n")[1:]
-
-
 PRELUDE = (
     f"import sys; sys.path.insert(0, {str(PYSERINI.parent)!r})\n"
     "from pyserini_offline import offline, use_our_jdk; offline(); use_our_jdk()\n"
 )
-
-
-def python(code: str, *arguments: object) -> str:
-    """Run code after `offline()` in a process of its own; what it printed."""
-    command = [sys.executable, "-c", PRELUDE + code, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
 
 
 SESSION = """
@@ -101,6 +74,18 @@ def session() -> Iterator[Callable[..., str]]:
 
         yield run
         process.stdin.close()
+
+
+MODULE = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__")
+except SystemExit as ended:
+    if ended.code:
+        raise
+"""
+"""Runs a module of Pyserini's, given with its arguments."""
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +162,7 @@ def test_pyserinis_dense_searchers_open_our_index(
 
 
 def test_our_runs_go_through_trec_eval_and_fusion(
-    tmp_path: Path, index: Path, topics_file: Path, topics: dict[str, str]
+    tmp_path: Path, index: Path, topics_file: Path, topics: dict[str, str], session
 ) -> None:
     from hypserini.search.__main__ import main
 
@@ -189,10 +174,8 @@ def test_our_runs_go_through_trec_eval_and_fusion(
     qrels = tmp_path / "qrels.txt"
     qrels.write_text("".join(f"{qid} 0 {docid} 1\n" for qid, docid in best.items()))
     fused = tmp_path / "fused.txt"
-    printed, _ = several(
-        ("pyserini.eval.trec_eval", "-m", "recip_rank", qrels, run),
-        ("pyserini.fusion", "--runs", run, run, "--output", fused, "--method", "rrf"),
-    )
+    printed = session(MODULE, "pyserini.eval.trec_eval", "-m", "recip_rank", qrels, run)
+    session(MODULE, "pyserini.fusion", "--runs", run, run, "--output", fused, "--method", "rrf")
     assert json.loads(printed.split("recip_rank")[1].split()[1]) == 1.0
     fused_lines = [line.split() for line in fused.read_text().splitlines()]
     assert {qid for qid, *_ in fused_lines} == set(topics)

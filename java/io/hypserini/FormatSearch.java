@@ -2,6 +2,7 @@ package io.hypserini;
 
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.apache.lucene.search.ScoreDoc;
 import org.apache.lucene.util.hnsw.NeighborQueue;
 
@@ -16,8 +17,8 @@ import org.apache.lucene.util.hnsw.NeighborQueue;
 final class FormatSearch implements SegmentSearch {
   private final GraphSegment segment;
   private float[] target;
-  private int[] entries = new int[0];
-  private int[] last = new int[0];
+  private int[] entries; // null until the first search
+  private int[] last = new int[0]; // what the last one found
 
   FormatSearch(GraphSegment segment) {
     this.segment = segment;
@@ -59,14 +60,12 @@ final class FormatSearch implements SegmentSearch {
   }
 
   private int[] beginnings() throws IOException {
-    if (segment.graph == null) {
-      return entries;
-    }
-    if (entries.length == 0) {
+    if (entries == null) {
       entries = segment.entries();
     }
-    int[] both = Arrays.copyOf(entries, entries.length + last.length);
-    System.arraycopy(last, 0, both, entries.length, last.length);
-    return Arrays.stream(both).sorted().distinct().toArray();
+    return IntStream.concat(Arrays.stream(entries), Arrays.stream(last))
+        .sorted()
+        .distinct()
+        .toArray();
   }
 }

@@ -86,9 +86,13 @@ final class GraphSegment {
   /**
    * Where searches begin in the graph: the nodes of the lowest level that has not too many.
    * Several, not one: documents that are nearly equal, of which collections are full, make islands
-   * that few edges lead to, and from one a search may end where no neighbour is nearer.
+   * that few edges lead to, and from one a search may end where no neighbour is nearer. None where
+   * there is no graph.
    */
   int[] entries() throws IOException {
+    if (graph == null) {
+      return new int[0];
+    }
     int level = graph.numLevels() - 1;
     while (level > 1 && graph.getNodesOnLevel(level - 1).size() <= ENTRIES) {
       level--;
