@@ -71,7 +71,7 @@ class QNet:
         wanted: list[tuple[int, ...]] = [*config.matrix_shapes]
         wanted += [(size,) for size in config.vector_sizes]
         wanted += [(config.dim,)] * config.add_query_vector
-        given = self._given()
+        given = self.parts()
         if len(given) != len(wanted):
             raise ModelError(f"a q-net of {len(wanted)} tensors was given {len(given)}.")
         queries = len(given[0])
@@ -110,17 +110,17 @@ class QNet:
         if len(parts) == 1:
             return parts[0]
         first = parts[0]
-        given = zip(*(part._given() for part in parts), strict=True)
-        return type(first)._of(first.config, [torch.cat(same) for same in given])
+        given = zip(*(part.parts() for part in parts), strict=True)
+        return type(first).of_parts(first.config, [torch.cat(same) for same in given])
 
-    def _given(self) -> list[Tensor]:
+    def parts(self) -> list[Tensor]:
         """All tensors, in the order of their names."""
         own = [] if self.query_vectors is None else [self.query_vectors]
         return [*self.matrices, *self.vectors, *own]
 
     @classmethod
-    def _of(cls, config: QNetConfig, given: Sequence[Tensor]) -> QNet:
-        """The q-nets of what `_given` gives."""
+    def of_parts(cls, config: QNetConfig, given: Sequence[Tensor]) -> QNet:
+        """The q-nets of what `parts` gives."""
         first = len(config.matrix_shapes)
         end = first + len(config.vector_sizes)
         # A subclass of the user's own may take no more than the first three.
@@ -128,7 +128,7 @@ class QNet:
         return cls(config, given[:first], given[first:end], *own)
 
     def _like(self, change: Callable[[Tensor], Tensor]) -> QNet:
-        return self._of(self.config, [change(tensor) for tensor in self._given()])
+        return self.of_parts(self.config, [change(tensor) for tensor in self.parts()])
 
     # Where the weights are, and their names.
 
@@ -171,7 +171,7 @@ class QNet:
 
         And `query_vector` [q, dim], if there is one.
         """
-        given = [tensor.contiguous() for tensor in self._given()]
+        given = [tensor.contiguous() for tensor in self.parts()]
         return dict(zip(_names(self.config), given, strict=True))
 
     @staticmethod
@@ -185,7 +185,7 @@ class QNet:
             given = [tensors[name] for name in _names(config)]
         except KeyError as error:
             raise ModelError(f"the q-net lacks its tensor {error.args[0]}.") from error
-        return q_net_class(config.q_net_type)._of(config, given)
+        return q_net_class(config.q_net_type).of_parts(config, given)
 
     def check_finite(self, qids: Sequence[str]) -> None:
         """Raise ModelError naming the first query whose q-net holds NaN or infinity.
@@ -194,7 +194,7 @@ class QNet:
             qids: the queries' ids, as many as there are q-nets.
         """
         finite = torch.ones(len(self), dtype=torch.bool, device=self.device)
-        for tensor in self._given():
+        for tensor in self.parts():
             # A sum is finite only if all its terms are: one pass, no mask as large as the weights.
             finite &= tensor.flatten(1).sum(1, dtype=torch.float32).isfinite()
         if not bool(finite.all()):

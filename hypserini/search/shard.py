@@ -28,8 +28,7 @@ class SentQuery:
 
     kind: type[QNet]
     config: QNetConfig
-    matrices: list[np.ndarray]
-    vectors: list[np.ndarray]
+    parts: list[np.ndarray]
     qids: Sequence[str]
     texts: Sequence[str | None]
 
@@ -37,20 +36,15 @@ class SentQuery:
     def of(cls, batch: QueryBatch) -> SentQuery:
         """What a batch is sent as; numbers of 16 bits as 32, which holds them all."""
         q_net = batch.q_net.detach().to("cpu", torch.float32)
-        matrices = [part.numpy() for part in q_net.matrices]
-        vectors = [part.numpy() for part in q_net.vectors]
-        qids, texts = list(batch.qids), list(batch.texts)
-        return cls(type(q_net), q_net.config, matrices, vectors, qids, texts)
+        parts = [part.numpy() for part in q_net.parts()]
+        return cls(type(q_net), q_net.config, parts, list(batch.qids), list(batch.texts))
 
     def batch(self) -> QueryBatch:
         """The batch again."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*not writable")  # nor is it written to
-            matrices, vectors = (
-                [torch.from_numpy(part) for part in parts]
-                for parts in (self.matrices, self.vectors)
-            )
-        return QueryBatch(self.kind(self.config, matrices, vectors), self.qids, self.texts)
+            parts = [torch.from_numpy(part) for part in self.parts]
+        return QueryBatch(self.kind.of_parts(self.config, parts), self.qids, self.texts)
 
 
 class Shard:
