@@ -34,11 +34,20 @@ sys.exit(main())
 """
 
 
+# The command on one configuration after the other: to import torch takes longer than to train.
+ONE_BY_ONE = """
+import sys
+from hypserini.train.__main__ import main
+sys.exit(max(main([config]) for config in sys.argv[1:]))
+"""
+
+
 @pytest.fixture
 def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the command on a configuration in a process, or in several with torchrun.
 
-    With `killed_at` it gets SIGKILL when it begins that batch.
+    With `killed_at` it gets SIGKILL when it begins that batch. Several configurations are trained
+    one after the other by one process.
     """
     import torch
 
@@ -49,7 +58,9 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
         *arguments: object, killed_at: int | None = None, processes: int = 1
     ) -> subprocess.CompletedProcess[str]:
         launch = ["-m", "hypserini.train"]
-        if killed_at is not None:
+        if len(arguments) > 1 and all(isinstance(one, Path) for one in arguments):
+            launch = ["-c", ONE_BY_ONE]
+        elif killed_at is not None:
             launch = ["-c", KILLED, str(killed_at)]
         elif processes > 1:
             launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]

@@ -87,8 +87,9 @@ def configuration(
         }
         trainer["learning_rate_factors"] = {
             # The hidden blocks end in a layer norm, of a length of sqrt(width), and cosines
-            # differ by tenths: output weights that learnt as fast as the rest would drown them.
-            rf"weight_hyper_projection\.{options.blocks}\.": 1e-3,
+            # differ by tenths: output weights that learnt as fast as the rest would drown them,
+            # and ten times slower ones hardly leave zero.
+            rf"weight_hyper_projection\.{options.blocks}\.": 1e-2,
             rf"hyper_base_matrices\.{options.blocks}$": 0.05,
             **({r"\.transformer\.": TUNED} if options.tune else {}),
         }
