@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +21,8 @@ KINDS = {
     "beside a query vector": QNetConfig((DIM, DIM, 1), add_query_vector=True),
     "a query vector alone": QNetConfig((DIM, 1), add_query_vector=True),
     "of changing widths": QNetConfig((DIM, 24, 8, 1), do_residual=False),
-    "wide": QNetConfig((DIM, 160, 160, 1), do_residual=False, add_query_vector=True),  # by the fused products
+    # Multiplied by the fused products.
+    "wide": QNetConfig((DIM, 160, 160, 1), do_residual=False, add_query_vector=True),
     "norm after": QNetConfig((DIM, DIM, 1), layer_norm_before_residual=False),
     "plain": QNetConfig((DIM, DIM, 1), "tanh", do_layer_norm=False, do_residual=False),
     "gelu": QNetConfig((DIM, DIM, 1), "gelu", do_residual_on_last=True),
@@ -78,9 +78,9 @@ def test_all_modes_rank_by_the_same_scores(
             assert len(true) == K
             assert_same_ranking(found[qid], true)
             if mode == "exhaustive":
-                best = sorted(every, key=lambda one: -of_query[every[one]])[:K]  # noqa: B023
+                best = sorted(every, key=lambda one: -of_query[every[one]])[:K]
                 assert_same_ranking(found[qid], [(one, of_query[every[one]]) for one in best])
     reranked = searcher.batch_rerank(list(q_net), qids, given, 50)
     for qid, of_query in zip(qids, scores, strict=True):
-        wanted = sorted(given[qid], key=lambda one: -of_query[every[one]])  # noqa: B023
+        wanted = sorted(given[qid], key=lambda one: -of_query[every[one]])
         assert_same_ranking(reranked[qid], [(one, of_query[every[one]]) for one in wanted])
