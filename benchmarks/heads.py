@@ -109,11 +109,14 @@ def run(args: argparse.Namespace) -> None:
         in_batch=not args.own_candidates,
     )
     trained: dict[str, list[str]] = {}
+    made: dict[tuple[str, ...], str] = {}
+    """Of each choice of teachers the first head, whose queries the others take."""
     for seed in args.seeds:
         for name in args.variants:
             folder = args.folder / "models" / f"{name}.{seed}"
             options = replace(common, seed=seed, **VARIANTS[name])
             trained.setdefault(name, []).append(str(folder))
+            queries_of = made.setdefault(options.teacher, str(folder))
             if is_whole(folder):
                 Material(folder / FOLDER).check(options)
                 continue
@@ -124,6 +127,7 @@ def run(args: argparse.Namespace) -> None:
                 device=args.device,
                 progress=not args.quiet,
                 resume=True,
+                queries_of=queries_of if queries_of != str(folder) else None,
             )
     held_out = _held_out(Path(next(iter(trained.values()))[0]), args.folder / "held-out")
     flags = ["--models-folder", args.folder, "--only-these", "--baseline", ENCODER]

@@ -33,6 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
         "and not from the collection's texts",
     )
     parser.add_argument(
+        "--queries-of",
+        metavar="MODEL",
+        help="take the queries, candidates and teacher's scores of this adaptation to the same "
+        "--index, made by the same flags",
+    )
+    parser.add_argument(
         "--held-out",
         type=cli.whole(2),
         default=500,
@@ -160,6 +166,7 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         progress=not args.quiet,
         resume=args.resume,
+        queries_of=args.queries_of,
     )
     print("on queries held out     nDCG@10  tau    overlap@10")
     for name, words in (("encoder", "encoder's dot product"), ("head", "head")):

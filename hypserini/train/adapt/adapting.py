@@ -50,6 +50,7 @@ def adapt(
     device: str = "auto",
     progress: bool = True,
     resume: bool = False,
+    queries_of: str | None = None,
 ) -> Adapted:
     """Train a head for an index and write it into a folder, with what it was trained on.
 
@@ -62,10 +63,12 @@ def adapt(
         progress: Show progress bars.
         resume: Go on with what was begun in the folder, if it was: the queries and the teacher's
             scores are not made again, and training goes on from its last checkpoint.
+        queries_of: The folder of another adaptation to the index, whose queries, candidates and
+            teacher's scores are taken.
 
     Raises:
-        TrainingError: The folder is not empty, or was begun otherwise, a nested size is none, or
-            there are too few queries.
+        TrainingError: The folder is not empty, or was begun otherwise, a nested size is none,
+            there are too few queries, or none to be taken.
         IndexingError, ModelError: The index or the model cannot be opened.
     """
     options = options or AdaptOptions()
@@ -87,7 +90,7 @@ def adapt(
                 f"{output} is there and not empty: choose another --output, or go on with what "
                 "was begun there by --resume."
             )
-        _prepare(index, material, options, model, device, progress)
+        _prepare(index, material, options, model, device, progress, queries_of)
     config = json.loads(material.config.read_text(encoding="utf-8"))
     config["trainer_config"]["resume_from_checkpoint"] = begun
     config["trainer_config"]["hf_trainer_config"]["use_cpu"] = device == "cpu"
@@ -116,11 +119,35 @@ def _prepare(
     model: str | None,
     device: str,
     progress: bool,
+    queries_of: str | None,
 ) -> None:
     """Make the queries, their candidates and the teacher's scores, and write them into files."""
+    with LuceneHypencoderSearcher(index, model, device=device) as searcher:
+        dimension, unknown = searcher.index.dimension, searcher.metadata is None
+        if queries_of is not None:
+            other = Material(Path(queries_of) / FOLDER)
+            trained = material.take_over(other, index, options)
+            about = other.about()
+        else:
+            about, trained = _make(index, searcher, material, options, model, device, progress)
+    named = model if unknown else None
+    folder, work = material.folder.parent, material.folder
+    config = configuration(index, named, dimension, folder, work, trained, options)
+    material.write_about(about, options, config)
+
+
+def _make(
+    index: str,
+    searcher: LuceneHypencoderSearcher,
+    material: Material,
+    options: AdaptOptions,
+    model: str | None,
+    device: str,
+    progress: bool,
+) -> tuple[About, int]:
+    """Write the examples; what is told of them, and how many are trained on."""
     queries = _queries(index, options)
     held_out = min(options.held_out, len(queries) // 5)
-    searcher = LuceneHypencoderSearcher(index, model, device=device)
     with (
         closing(QNetFinder(searcher)) as encoder,
         closing(Bm25Finder(index)) as bm25,
@@ -138,13 +165,8 @@ def _prepare(
         ) as teacher,
     ):
         about = About(teacher.name, searcher.encoder.model.name, len(queries), held_out)
-        dimension, unknown = searcher.index.dimension, searcher.metadata is None
         examples = _examples(queries, [bm25, encoder], teacher, options, progress)
-    trained = material.write_examples(examples, held_out, options)
-    folder, work = material.folder.parent, material.folder
-    named = model if unknown else None
-    config = configuration(index, named, dimension, folder, work, trained, options)
-    material.write_about(about, options, config)
+    return about, material.write_examples(examples, held_out, options)
 
 
 def _queries(index: str, options: AdaptOptions) -> list[PseudoQuery]:

@@ -14,7 +14,10 @@ from hypserini.train.adapt.options import AdaptOptions
 from hypserini.train.data.examples import WholeExample, format_example
 
 _CONFIG, _ABOUT = "config.yaml", "options.json"
-_TEST = "test.jsonl"
+_TRAIN, _TEST = "train.jsonl", "test.jsonl"
+_HELD_OUT = [
+    f"{part}.{name}" for part in ("validation", "test") for name in ("topics.tsv", "qrels.txt")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Material:
             "validation": examples[: held_out // 2],
             "test": examples[held_out // 2 : held_out],
         }
-        self._write("train.jsonl", map(format_example, train_on))
+        self._write(_TRAIN, map(format_example, train_on))
         self._write(_TEST, map(format_example, parts["test"]))
         for name, part in parts.items():
             texts = enumerate(" ".join(e["query"]["content"].split()) for e in part)
@@ -87,15 +90,40 @@ class Material:
         self._write(_ABOUT, [json.dumps(noted, indent=1) + "\n"])
         self._write(_CONFIG, [json.dumps(config, indent=1) + "\n"])
 
-    def check(self, options: AdaptOptions) -> None:
-        """Refuse to go on with other options than the material was made by.
+    def take_over(self, other: Material, index: str, options: AdaptOptions) -> int:
+        """Take what another adaptation to an index trains and tests on; how many examples it is.
+
+        Raises:
+            TrainingError: There is none, or it was made by other options or of another index.
+        """
+        if not other.config.exists():
+            raise TrainingError(
+                f"{other.folder.parent} holds no adaptation whose queries could be taken: name the"
+                " folder of one."
+            )
+        other.check(options, options.of_the_queries)
+        config = json.loads(other.config.read_text(encoding="utf-8"))
+        if (of := config["model_config"]["passage_vectors"]["index"]) != index:
+            raise TrainingError(
+                f"the queries of {other.folder.parent} are of {of}, not of {index}: name the folder"
+                " of an adaptation to that."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in (_TRAIN, _TEST, *_HELD_OUT):
+            self._write(name, [(other.folder / name).read_text(encoding="utf-8")])
+        with open(self.folder / _TRAIN, encoding="utf-8") as lines:
+            return sum(1 for _ in lines)
+
+    def check(self, options: AdaptOptions, names: Iterable[str] | None = None) -> None:
+        """Refuse other options than the material was made by; of some names, or of all.
 
         Raises:
             TrainingError: Names what differs.
         """
         noted = json.loads((self.folder / _ABOUT).read_text(encoding="utf-8"))
         asked = json.loads(json.dumps(asdict(options)))
-        if (name := next((n for n in asked if asked[n] != noted.get(n)), None)) is not None:
+        differing = (n for n in names or asked if asked[n] != noted.get(n))
+        if (name := next(differing, None)) is not None:
             raise TrainingError(
                 f"{self.folder.parent} was begun with {name} {noted.get(name)}, not {asked[name]}: "
                 "give what it was begun with, or choose another folder."

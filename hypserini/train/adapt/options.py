@@ -52,3 +52,9 @@ class AdaptOptions:
     cross_entropy: float = 0.0
     in_batch: bool = True
     seed: int = 0
+
+    @property
+    def of_the_queries(self) -> tuple[str, ...]:
+        """The names of the options that queries, candidates and a teacher's scores follow from."""
+        names = ("queries", "pairs", "held_out", "candidates", "negatives", "teacher", "weights")
+        return names if self.pairs is not None else (*names, "seed")

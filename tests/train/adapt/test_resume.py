@@ -43,6 +43,30 @@ def test_what_was_stopped_is_gone_on_with(
     assert "## Adaptation" in (head / "README.md").read_text()
 
 
+def test_queries_of_another_head_are_taken(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert _run(index, one, "--epochs", "0.1") == 0
+    taken = ["--queries-of", str(one), "--epochs", "0.2", "--blocks", "1"]
+    assert _run(index, other, *taken, "--candidates", "7") == 2
+    assert "was begun with candidates 6, not 7" in capsys.readouterr().err
+    assert _run(index, other, *taken, "--seed", "5") == 2
+    assert "was begun with seed 0, not 5" in capsys.readouterr().err
+    assert _run(index, other, "--queries-of", str(tmp_path)) == 2
+    assert "holds no adaptation" in capsys.readouterr().err
+    assert not other.exists()
+    moved = tmp_path / "index"
+    shutil.copytree(index, moved)
+    assert _run(moved, other, *taken) == 2
+    assert f"are of {index}, not of {moved}" in capsys.readouterr().err
+    assert _run(index, other, *taken) == 0
+    for path in (one / "adaptation").iterdir():
+        if path.name not in ("options.json", "config.yaml"):
+            assert (other / "adaptation" / path.name).read_text() == path.read_text()
+    assert "## Adaptation" in (other / "README.md").read_text()
+
+
 def test_queries_half_made_are_made_anew(index: Path, tmp_path: Path) -> None:
     head = tmp_path / "head"
     (head / "adaptation").mkdir(parents=True)
