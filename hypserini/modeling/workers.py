@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import torch
@@ -47,20 +47,28 @@ def check_threads() -> None:
 def run_apart(tasks: Sequence[Callable[[], None]]) -> None:
     """Run tasks on as many threads as torch would use for one operation, and wait for them.
 
+    Where one fails, those that are not begun yet are left out.
+
     Torch splits each operation over its threads and waits for all of them at its end; between
     the short operations of a q-net that costs more than the operations. Here every thread runs
     whole tasks, with operations that stay on their thread. A task must call none that does not
     heed that: matrix products through MKL (`torch.mm`) start threads of their own.
     """
     threads = torch.get_num_threads()
-    if threads == 1:
+    if threads == 1 or len(tasks) == 1:  # all threads share the operations of one alone
         for task in tasks:
             task()
         return
     pool = _pool(threads)
     futures = [pool.submit(task) for task in tasks]
-    for future in futures:
-        future.result()
+    try:
+        for future in futures:
+            future.result()
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        wait(futures)  # none goes on behind the back of whoever is told
+        raise
 
 
 @contextmanager
@@ -102,6 +110,8 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def _settle(ready: threading.Barrier) -> None:
+    # A thread takes the default over when it first asks, or computes: later, it would undo this.
+    torch.get_num_threads()
     torch.set_num_threads(1)
     ready.wait()  # so that every thread of the pool takes its turn
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from processes import run
 
-from hypserini.modeling.workers import one_thread
+from hypserini.modeling.workers import one_thread, run_apart
 
 
 def test_threads_that_overlap_put_the_number_back() -> None:
@@ -104,3 +106,35 @@ def test_a_forked_process_is_told_at_once(
     assert len(told) == len(answers), done.stderr
     for said, wanted in zip(told, answers.values(), strict=True):
         assert re.match(wanted, said), said
+
+
+def test_tasks_compute_alone_and_one_that_fails_ends_the_others() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen: list[int] = []
+
+        def look() -> None:
+            torch.ones(100_000).add_(1)  # which would be shared out
+            seen.append(torch.get_num_threads())
+
+        run_apart([look] * 6)
+        assert seen == [1] * 6
+        run_apart([look])
+        assert seen[6:] == [2]  # one alone has all threads
+        begun: list[int] = []
+
+        def task(number: int) -> None:
+            begun.append(number)
+            if not number:
+                raise ValueError("the first")
+            time.sleep(0.05)
+
+        with pytest.raises(ValueError, match="the first"):
+            run_apart([partial(task, number) for number in range(50)])
+        ended = len(begun)
+        assert ended < 50
+        time.sleep(0.2)
+        assert len(begun) == ended
+    finally:
+        torch.set_num_threads(before)

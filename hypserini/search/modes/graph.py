@@ -11,8 +11,10 @@ from typing import Literal
 from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.reader import Index
+from hypserini.modeling import QNet
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, count_searched, java_of
+from hypserini.search.modes.apart import rank_each
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.modes.first_tangent import FirstTangents, first_tangents
 from hypserini.search.modes.steering import steer
@@ -177,8 +179,8 @@ def search_by_graph(
         return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
     budget = jvm.LARGEST if options.max_scored is None else options.max_scored
     points = first_points(options.max_scored)
-    rankings = []
-    for position, q_net in enumerate(scorer.q_net):
+
+    def rank(position: int, q_net: QNet) -> Hits:
         started = time.perf_counter()
         first = first_tangents(index, q_net, points) if options.entry == "tangent" else None
         left = replace(options, max_scored=budget - (first.evaluations if first else 0))
@@ -191,8 +193,9 @@ def search_by_graph(
             cost.evaluations += first.evaluations
         cost.mode = "graph"
         cost.fetch_ms = (time.perf_counter() - started) * 1e3 - cost.score_ms
-        rankings.append(hits)
-    return rankings
+        return hits
+
+    return rank_each(scorer, rank)
 
 
 def _block(options: GraphOptions) -> int:

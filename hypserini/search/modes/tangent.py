@@ -15,15 +15,14 @@ product, documents are ranked by the angle.
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 
 from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.reader import SOME, Index
 from hypserini.modeling import QNet
-from hypserini.modeling.workers import one_thread
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, count_searched, java_of
+from hypserini.search.modes.apart import rank_each
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.modes.first_tangent import first_tangents
 from hypserini.search.modes.slope import Slopes
@@ -113,11 +112,11 @@ def search_by_tangents(
         return search_field_by_tangents(scorer.field, batch, k, scorer, plan, filter)
     shapes = scorer.q_net.config.matrix_shapes
     work = plan.fetch * sum(rows * columns for rows, columns in shapes)
-    with one_thread() if work < WORTH_SHARING else nullcontext():
-        return [
-            _search(index, q_net, k, scorer, plan, filter, position)
-            for position, q_net in enumerate(scorer.q_net)
-        ]
+
+    def rank(position: int, q_net: QNet) -> Hits:
+        return _search(index, q_net, k, scorer, plan, filter, position)
+
+    return rank_each(scorer, rank, small=work < WORTH_SHARING)
 
 
 def _search(
