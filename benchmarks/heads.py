@@ -109,8 +109,8 @@ def run(args: argparse.Namespace) -> None:
         in_batch=not args.own_candidates,
     )
     trained: dict[str, list[str]] = {}
+    # Of each choice of teachers the first head, whose queries the others take.
     made: dict[tuple[str, ...], str] = {}
-    """Of each choice of teachers the first head, whose queries the others take."""
     for seed in args.seeds:
         for name in args.variants:
             folder = args.folder / "models" / f"{name}.{seed}"

@@ -68,9 +68,7 @@ class QNet:
         self.vectors = list(vectors)
         self.query_vectors = query_vectors
         self._packed = Packed()
-        wanted: list[tuple[int, ...]] = [*config.matrix_shapes]
-        wanted += [(size,) for size in config.vector_sizes]
-        wanted += [(config.dim,)] * config.add_query_vector
+        wanted = config.part_shapes
         given = self.parts()
         if len(given) != len(wanted):
             raise ModelError(f"a q-net of {len(wanted)} tensors was given {len(given)}.")

@@ -96,6 +96,12 @@ class QNetConfig:
         """The length of each bias vector: one a hidden block, none for the output."""
         return list(self.vector_dimensions[1:-1])
 
+    @property
+    def part_shapes(self) -> list[tuple[int, ...]]:
+        """Of one q-net's tensors, in the order of `QNet.parts`."""
+        own = [(self.dim,)] if self.add_query_vector else []
+        return [*self.matrix_shapes, *((size,) for size in self.vector_sizes), *own]
+
     def has_residual(self, block: int) -> bool:
         """Whether hidden block `block` (from 0) adds its input to its output."""
         last = block == len(self.vector_dimensions) - 3

@@ -51,8 +51,7 @@ def run_apart(tasks: Sequence[Callable[[], None]]) -> None:
 
     Torch splits each operation over its threads and waits for all of them at its end; between
     the short operations of a q-net that costs more than the operations. Here every thread runs
-    whole tasks, with operations that stay on their thread. A task must call none that does not
-    heed that: matrix products through MKL (`torch.mm`) start threads of their own.
+    whole tasks, with operations that stay on their thread.
     """
     threads = torch.get_num_threads()
     if threads == 1 or len(tasks) == 1:  # all threads share the operations of one alone

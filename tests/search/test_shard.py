@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from q_nets import random_q_nets
 
-from hypserini.modeling import QNet
 from hypserini.modeling.q_net_config import QNetConfig
 from hypserini.search.scorer import QueryBatch
 from hypserini.search.shard import SentQuery
@@ -19,9 +19,7 @@ CONFIG = QNetConfig((8, 8, 1))
 @pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, add_query_vector=True)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_queries_arrive_as_they_were_sent(config: QNetConfig, dtype: torch.dtype) -> None:
-    shapes = [*config.matrix_shapes, *[(size,) for size in config.vector_sizes]]
-    shapes += [(config.dim,)] * config.add_query_vector
-    q_net = QNet.of_parts(config, [torch.randn(2, *shape, dtype=dtype) for shape in shapes])
+    q_net = random_q_nets(config, 2).to(dtype=dtype)
     sent = pickle.loads(pickle.dumps(SentQuery.of(QueryBatch(q_net, ["1", "2"], ["one", None]))))
     arrived = sent.batch()
     assert (arrived.qids, arrived.texts) == (["1", "2"], ["one", None])

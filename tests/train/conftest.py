@@ -46,8 +46,8 @@ sys.exit(max(main([config]) for config in sys.argv[1:]))
 def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the command on a configuration in a process, or in several with torchrun.
 
-    With `killed_at` it gets SIGKILL when it begins that batch. Several configurations are trained
-    one after the other by one process.
+    With `killed_at` it gets SIGKILL when it begins that batch. With `one_by_one` the arguments are
+    configurations, which one process trains in turn.
     """
     import torch
 
@@ -55,10 +55,13 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
 
     def run(
-        *arguments: object, killed_at: int | None = None, processes: int = 1
+        *arguments: object,
+        killed_at: int | None = None,
+        processes: int = 1,
+        one_by_one: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         launch = ["-m", "hypserini.train"]
-        if len(arguments) > 1 and all(isinstance(one, Path) for one in arguments):
+        if one_by_one:
             launch = ["-c", ONE_BY_ONE]
         elif killed_at is not None:
             launch = ["-c", KILLED, str(killed_at)]

@@ -149,7 +149,6 @@ def _make(
     queries = _queries(index, options)
     held_out = min(options.held_out, len(queries) // 5)
     with (
-        closing(QNetFinder(searcher)) as encoder,
         closing(Bm25Finder(index)) as bm25,
         closing(
             # Of one scale whatever the teacher: the divergence is from the softmax of its scores,
@@ -165,7 +164,8 @@ def _make(
         ) as teacher,
     ):
         about = About(teacher.name, searcher.encoder.model.name, len(queries), held_out)
-        examples = _examples(queries, [bm25, encoder], teacher, options, progress)
+        finders: list[Finder] = [bm25, QNetFinder(searcher)]
+        examples = _examples(queries, finders, teacher, options, progress)
     return about, material.write_examples(examples, held_out, options)
 
 

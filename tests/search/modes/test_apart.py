@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from q_nets import random_q_nets
 from rankings import assert_same_ranking
 
 from hypserini import LuceneHypencoderSearcher
@@ -40,10 +41,7 @@ def two_threads() -> Iterator[None]:
 
 
 def q_nets() -> list[QNet]:
-    generator = torch.Generator().manual_seed(2)
-    shapes = [*CONFIG.matrix_shapes, *[(size,) for size in CONFIG.vector_sizes]]
-    parts = [torch.randn(QUERIES, *s, generator=generator) * s[0] ** -0.5 for s in shapes]
-    return list(QNet.of_parts(CONFIG, parts))
+    return list(random_q_nets(CONFIG, QUERIES, seed=2))
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from q_nets import random_q_nets
 from rankings import assert_same_ranking
 
 from hypserini import LuceneHypencoderSearcher
 from hypserini.index.writer import IndexWriter
-from hypserini.modeling import QNet, QNetConfig
+from hypserini.modeling import QNetConfig
 from hypserini.search.resident.residence import Residence
 
 DIM, DOCS, K = 16, 400, 10
@@ -53,20 +54,11 @@ def searcher(
         yield opened
 
 
-def make(config: QNetConfig, queries: int = 3) -> QNet:
-    """Random q-nets, whose scores are of the size of 1."""
-    generator = torch.Generator().manual_seed(5)
-    shapes = [*config.matrix_shapes, *[(size,) for size in config.vector_sizes]]
-    shapes += [(config.dim,)] * config.add_query_vector
-    parts = [torch.randn(queries, *s, generator=generator) * s[0] ** -0.5 for s in shapes]
-    return QNet.of_parts(config, parts)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_modes_rank_by_the_same_scores(
     searcher: LuceneHypencoderSearcher, vectors: np.ndarray, kind: str
 ) -> None:
-    q_net = make(KINDS[kind])
+    q_net = random_q_nets(KINDS[kind], 3)
     scores = q_net(torch.from_numpy(vectors)).tolist()
     qids = ["1", "2", "3"]
     every = {docid(number): number for number in range(DOCS)}
