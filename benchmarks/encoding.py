@@ -23,7 +23,7 @@ def shapes_of(model: HypencoderDualEncoder, queries: int, length: int) -> list[S
 
     Those of attention between tokens, a hundredth of the whole at these lengths, are left out.
     """
-    base = model.passage_encoder.base_config
+    base: BertConfig = model.passage_encoder.base_config
     tokens, width = queries * length, base.hidden_size
     shapes = base.num_hidden_layers * [
         *4 * [(tokens, width, width)],

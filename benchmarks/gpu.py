@@ -1,21 +1,23 @@
 """Searches over a field that is resident on a device, and encoding there, at the paper's size.
 
-Vectors are made on the device: between anchors that differ in few directions, as real ones do; the
-q-nets are fitted to be as nearly linear as trained ones. Lucene takes no part but for filters and
-docids, which are not measured. Without a GPU it says so and measures nothing, unless a device is
-named:
+Vectors are made on the device out of real ones, as those of `benchmarks.scale` are: of the bundled
+model over the documentation of the installed packages, turned into the space of `--dim` components,
+which leaves their distances as they are. The q-nets are fitted to be as nearly linear as trained
+ones. Lucene takes no part but for filters and docids, which are not measured. Without a GPU it says
+so and measures nothing, unless a device is named:
 
-    python -m benchmarks.gpu --device cpu --documents 20000 --dim 64 --blocks 2 --queries 4
+    python -m benchmarks.gpu --device cpu --documents 20000 --dim 256 --blocks 2 --queries 4 \\
+        --no-encoding
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from weakref import WeakKeyDictionary
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,19 +25,22 @@ from transformers import BertConfig, BertModel
 
 from benchmarks.machine import table
 from benchmarks.scale.data import fit
-from hypserini.index.reader import SOME
-from hypserini.modeling import QNet
+from benchmarks.scale.made import BANDWIDTH, NEIGHBOURS
+from hypserini.defaults import BUNDLED_MODEL
+from hypserini.encode import DocumentEncoder
+from hypserini.formats.collection import read_collection
+from hypserini.index.reader import SOME, Index
+from hypserini.modeling import QNet, load_model
 from hypserini.modeling.devices import DTYPES
+from hypserini.pydocs.collection import make_collection
 from hypserini.search.modes.exhaustive import ExhaustiveOptions, search_exhaustively
 from hypserini.search.modes.tangent import TangentOptions, search_by_tangents
-from hypserini.search.resident.field import Part, ResidentField
+from hypserini.search.ranking import Hits
+from hypserini.search.resident.field import ResidentField
 from hypserini.search.resident.residence import FORMATS
-from hypserini.search.scorer import TILE, QNetScorer, QueryBatch
+from hypserini.search.scorer import QNetScorer, QueryBatch
 
 MSMARCO = 8_841_823
-ANCHORS = 16_384
-RANK = 128
-"""Directions that anchors differ in most."""
 MADE_AT_ONCE = 1 << 16
 K = 10
 ROUNDS = 5
@@ -45,57 +50,78 @@ PASSAGES = 2048
 
 
 class Made:
-    """Vectors that are made block by block, the same each time.
+    """Vectors that are made of anchors block by block, the same each time: `along_neighbours`.
 
     Stands for an index, too: a search asks it for little beside its vectors.
+
+    Args:
+        documents: How many there are.
+        anchors: `[n, dim] float32`, equally long, on the device.
     """
 
     similarity = "l2"
     equally_long = True
 
-    def __init__(self, documents: int, dim: int, device: torch.device) -> None:
+    def __init__(self, documents: int, anchors: torch.Tensor) -> None:
         self.num_vectors = documents
-        self.dimension = dim
-        self.device = device
-        generator = torch.Generator(device).manual_seed(0)
-        few = torch.randn(ANCHORS, min(RANK, dim), generator=generator, device=device)
-        basis = torch.randn(min(RANK, dim), dim, generator=generator, device=device)
-        self.anchors = self._long(few @ basis + torch.randn(ANCHORS, dim, device=device))
+        self.dimension = anchors.shape[1]
+        self.device = anchors.device
+        self.anchors = anchors
+        self._near = torch.cat(
+            [
+                torch.cdist(part, anchors).topk(NEIGHBOURS + 1, largest=False).indices[:, 1:]
+                for part in anchors.split(1024)
+            ]
+        )
         block = next(self.blocks())
         self.some_vectors = block[: SOME * 8 : 8].cpu().numpy()
-
-    def _long(self, rows: torch.Tensor) -> torch.Tensor:
-        return rows * (rows.shape[1] ** 0.5 / rows.norm(dim=1, keepdim=True))
 
     def blocks(self) -> Iterator[torch.Tensor]:
         """All vectors, `[up to 65,536, dim] float32`."""
         for start in range(0, self.num_vectors, MADE_AT_ONCE):
             count = min(MADE_AT_ONCE, self.num_vectors - start)
             generator = torch.Generator(self.device).manual_seed(start + 1)
-            pair = torch.randint(
-                len(self.anchors), (2, count), generator=generator, device=self.device
-            )
-            weight = torch.rand(count, 1, generator=generator, device=self.device) * 0.4 + 0.5
-            rows = weight * self.anchors[pair[0]] + (1 - weight) * self.anchors[pair[1]]
-            noise = torch.randn(rows.shape, generator=generator, device=self.device)
-            yield self._long(rows + 0.3 * noise)
+            drawn: dict[str, Any] = {"generator": generator, "device": self.device}
+            one = torch.randint(len(self.anchors), (count,), **drawn)
+            steps = torch.randn(count, NEIGHBOURS, **drawn) * (BANDWIDTH / NEIGHBOURS**0.5)
+            rows = (1 - steps.sum(dim=1, keepdim=True)) * self.anchors[one]
+            for step, neighbour in zip(steps.T, self._near[one].T, strict=True):
+                rows += step[:, None] * self.anchors[neighbour]
+            yield as_long(rows)
+
+
+def as_long(rows: torch.Tensor) -> torch.Tensor:
+    """As long as the states of a BERT, which the paper's q-nets are made for."""
+    return rows * (rows.shape[1] ** 0.5 / rows.norm(dim=1, keepdim=True))
+
+
+def real_anchors(count: int, dim: int, device: torch.device, cache: Path) -> torch.Tensor:
+    """Real vectors in a space of `dim` components, `[n, dim] float32`, equally long."""
+    files = make_collection(cache / f"python-docs-{count}", count)
+    texts = [document.contents for document in read_collection(files.collection)]
+    model = load_model(BUNDLED_MODEL, device=str(device))
+    real = torch.from_numpy(DocumentEncoder(model).encode(texts)).to(device)
+    generator = torch.Generator().manual_seed(0)
+    wider = torch.randn(max(dim, real.shape[1]), max(dim, real.shape[1]), generator=generator)
+    turned = real @ torch.linalg.qr(wider).Q[: real.shape[1], :dim].to(device)
+    return as_long(turned)
 
 
 class MadeField(ResidentField):
     """A field of made vectors, whose rows are their own docids."""
 
     def __init__(self, made: Made, dtype: torch.dtype) -> None:
-        self.index = made  # type: ignore[assignment]
-        self.docs = np.arange(made.num_vectors, dtype=np.int32)
-        rows = -(-made.num_vectors // TILE) * TILE
-        vectors = torch.zeros(rows, made.dimension, dtype=dtype, device=made.device)
+        super().__init__(cast(Index, made), [made.device], dtype)
+
+    def _read(self, vectors: Sequence[torch.Tensor], bounds: Sequence[int], progress: bool) -> None:
+        self.docs[:] = np.arange(len(self.docs))
         start = 0
-        for block in made.blocks():
-            vectors[start : start + len(block)] = block
+        for block in cast(Made, self.index).blocks():
+            vectors[0][start : start + len(block)] = block
             start += len(block)
-        self.parts = [Part(0, made.num_vectors, vectors)]
-        self._accepted = WeakKeyDictionary()
-        self._lock = threading.Lock()
+
+    def _order(self) -> torch.Tensor:
+        return torch.arange(len(self.docs))
 
     def docids(self, rows: torch.Tensor) -> list[str]:
         """The numbers of the rows."""
@@ -107,19 +133,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
     parser.add_argument("--device", help="default: the GPU; without one nothing is measured")
     parser.add_argument("--documents", type=int, default=MSMARCO)
+    parser.add_argument("--anchors", type=int, default=16_384, help="real vectors, of which more")
     parser.add_argument("--dim", type=int, default=768)
     parser.add_argument("--blocks", type=int, default=6)
     parser.add_argument("--queries", type=int, default=64)
     parser.add_argument("--format", choices=sorted(FORMATS), default="bf16")
     parser.add_argument("--no-encoding", action="store_true")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/bench-gpu"))
     args = parser.parse_args(argv)
     if args.device is None and not torch.cuda.is_available():
         print("\nresident searches and encoding on a GPU: not measured on a GPU")
         return
     device = torch.device(args.device or "cuda")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-    made = Made(args.documents, args.dim, device)
-    queries = made.anchors[:: max(1, ANCHORS // args.queries)][: args.queries]
+    made = Made(args.documents, real_anchors(args.anchors, args.dim, device, args.cache))
+    queries = made.anchors[:: max(1, len(made.anchors) // args.queries)][: args.queries]
     q_nets = QNet.cat(
         [
             fit(query, made.anchors[:4096], args.blocks, seed).to(torch.device("cpu"))
@@ -159,12 +187,12 @@ def show_searches(name: str, made: Made, q_nets: QNet, format: str) -> None:
     )
 
 
-def _exhaustively(field: MadeField, q_nets: QNet) -> list:
+def _exhaustively(field: MadeField, q_nets: QNet) -> list[Hits]:
     batch, scorer = _prepared(field, q_nets)
     return search_exhaustively(field.index, batch, K, scorer, ExhaustiveOptions(), None)
 
 
-def _by_tangents(field: MadeField, q_nets: QNet) -> list:
+def _by_tangents(field: MadeField, q_nets: QNet) -> list[Hits]:
     batch, scorer = _prepared(field, q_nets)
     return search_by_tangents(field.index, batch, K, scorer, TangentOptions(), None)
 

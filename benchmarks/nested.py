@@ -65,12 +65,14 @@ def run(args: argparse.Namespace) -> None:
     topics = [(q, text) for q, text in load_topics(args.topics).items if q in qrels.judgements]
 
     def searched(model: str, blocks: int | None = None, cascade: int | None = None) -> Searched:
-        how = {
-            "q_net_size": blocks,
-            "cascade": None if cascade is None else Cascade(cascade, args.depth),
-        }
         with LuceneHypencoderSearcher(
-            args.index, model, device=args.device, dtype=args.dtype, mode="exhaustive", **how
+            args.index,
+            model,
+            device=args.device,
+            dtype=args.dtype,
+            mode="exhaustive",
+            q_net_size=blocks,
+            cascade=None if cascade is None else Cascade(cascade, args.depth),
         ) as searcher:
             return _search(searcher, topics, qrels)
 

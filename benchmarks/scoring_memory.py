@@ -59,7 +59,7 @@ def measure(queries: int, documents: int, dim: int, blocks: int, way: str, backw
     inputs = [x, *q_net.matrices, *q_net.vectors]
     times = []
     for _ in range(ROUNDS):
-        scores, gradients = None, ()
+        gradients: tuple[torch.Tensor, ...] = ()
         started = time.perf_counter()
         scores = score(q_net, x)
         gradients = torch.autograd.grad(scores.sum(), inputs) if backward else ()

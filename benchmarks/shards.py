@@ -73,8 +73,8 @@ def runs_of(index: Path, topics: Topics) -> dict[str, Run]:
         first = bm25.batch_search(texts, qids, DEPTH)
         search = partial(searcher.batch_search, texts, qids)
         exhaustive = search(DEPTH, mode="exhaustive")
-        both = [[run[qid] for qid in qids] for run in (first, exhaustive)]
-        fused = fuse(*both, DEPTH, HybridOptions("interpolate"))
+        lexical, dense = ([run[qid] for qid in qids] for run in (first, exhaustive))
+        fused = fuse(lexical, dense, DEPTH, HybridOptions("interpolate"))
         return {
             "exhaustive": exhaustive,
             "BM25": first,

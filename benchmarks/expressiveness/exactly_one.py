@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,7 +73,10 @@ def _model(blocks: int) -> DualEncoder:
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    shared = {"shared_encoder": False, "passage_vectors": {"model": "given", "dimension": DIM}}
+    shared: dict[str, Any] = {
+        "shared_encoder": False,
+        "passage_vectors": {"model": "given", "dimension": DIM},
+    }
     if not blocks:
         return BiEncoder(BiEncoderConfig.from_base(base, pooling="cls", **shared))
     q_net = QNetConfig((DIM,) * (blocks + 1) + (1,), do_residual_on_last=True)

@@ -94,7 +94,7 @@ def _index(cache: Path, data: ScaleData, size: int, kind: str) -> Any:
     if file.exists():
         return faiss.read_index(str(file))
     dim = data.anchors.shape[1]
-    index = faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
     if kind.startswith("HNSW"):
         index.hnsw.efConstruction = EF_CONSTRUCTION
     else:
@@ -113,9 +113,9 @@ def _some(data: ScaleData, size: int, count: int) -> np.ndarray:
 
 
 def _search(index: Any, directions: np.ndarray) -> tuple[np.ndarray, float]:
-    times, found = [], []
+    times = []
     for _ in range(ROUNDS):
-        found = []
+        found: list[np.ndarray] = []
         for direction in directions:
             before = time.perf_counter()
             found.append(index.search(direction[None], K)[1][0])

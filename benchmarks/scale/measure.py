@@ -85,13 +85,17 @@ def measure(
                 one = _time(searcher, q_nets, exact, k, how)
                 cold = _cold(index, q_nets, k) if name == "tangent" else 0.0
                 rate = _rate(searcher, q_nets, k, how) if name == "tangent" else 0.0
-                found.append(
-                    asdict(
-                        Measured(
-                            name, facts["documents"], facts["vectors"], k, *one, cold, first, rate
-                        )
-                    )
+                measured = Measured(
+                    method=name,
+                    documents=facts["documents"],
+                    vectors=facts["vectors"],
+                    k=k,
+                    cold_ms=cold,
+                    first_ms=first,
+                    queries_a_second=rate,
+                    **one,
                 )
+                found.append(asdict(measured))
     return found
 
 
@@ -103,11 +107,13 @@ def _exhaustive(
         before = time.perf_counter()
         hits.append(searcher.search(q_net, 10, mode="exhaustive"))
         times.append((time.perf_counter() - before) * 1e3)
-    spread = [float(np.percentile(times, share)) for share in (50, 95, 99)]
-    cost = hits[0].cost
-    scored, shares = float(cost.evaluations), (cost.fetch_ms, cost.score_ms)
     return Measured(
-        "exhaustive", facts["documents"], facts["vectors"], 10, 1.0, scored, *spread, *shares
+        method="exhaustive",
+        documents=facts["documents"],
+        vectors=facts["vectors"],
+        k=10,
+        overlap=1.0,
+        **_spent(times, hits),
     )
 
 
@@ -117,7 +123,7 @@ def _time(
     exact: Sequence[Hits],
     k: int,
     how: dict[str, Any],
-) -> tuple[float, ...]:
+) -> dict[str, float]:
     for q_net in q_nets[:WARM_UP]:
         searcher.search(q_net, k, **how)
     times, hits = [], []
@@ -130,13 +136,20 @@ def _time(
     overlap = loss_at(
         {q: a for q, (a, _) in pairs.items()}, {q: b for q, (_, b) in pairs.items()}, k
     )
-    return (
-        overlap.overlap,
-        float(np.mean([one.cost.evaluations for one in hits])),
-        *(float(np.percentile(times, share)) for share in (50, 95, 99)),
-        float(np.median([one.cost.fetch_ms for one in hits])),
-        float(np.median([one.cost.score_ms for one in hits])),
-    )
+    return {"overlap": overlap.overlap, **_spent(times, hits)}
+
+
+def _spent(times: Sequence[float], hits: Sequence[Hits]) -> dict[str, float]:
+    """What searches that took so many milliseconds spent, as `Measured` names it."""
+    median, p95, p99 = (float(np.percentile(times, share)) for share in (50, 95, 99))
+    return {
+        "evaluations": float(np.mean([one.cost.evaluations for one in hits])),
+        "median_ms": median,
+        "p95_ms": p95,
+        "p99_ms": p99,
+        "lucene_ms": float(np.median([one.cost.fetch_ms for one in hits])),
+        "score_ms": float(np.median([one.cost.score_ms for one in hits])),
+    }
 
 
 def _cold(index: Path, q_nets: Sequence[QNet], k: int) -> float:

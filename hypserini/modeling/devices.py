@@ -60,9 +60,37 @@ def devices_like(device: torch.device) -> list[torch.device]:
     return [device]
 
 
-def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """The number format of a name; of `auto`, bfloat16 on a GPU that has it, else float32."""
+def choose_dtype(
+    dtype: str | torch.dtype, device: torch.device, kept: torch.dtype | None = None
+) -> torch.dtype:
+    """The number format to multiply in.
+
+    Args:
+        dtype: A name or format, which is taken; or `auto`.
+        device: Where it is multiplied.
+        kept: What is multiplied there is kept as, which `auto` then takes if the device does so
+            fast. Without it, `auto` is bfloat16 on a GPU that has it. Else it is float32.
+    """
     if dtype != AUTO:
         return DTYPES[dtype] if isinstance(dtype, str) else dtype
-    is_fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if is_fast else torch.float32
+    if kept is None:
+        kept = torch.bfloat16 if device.type == "cuda" else torch.float32
+    return kept if multiplies_fast(kept, device) else torch.float32
+
+
+def multiplies_fast(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether a device multiplies a number format by instructions of its own.
+
+    One that has none takes many times as long as for float32.
+    """
+    if dtype not in (torch.bfloat16, torch.float16):
+        return True
+    is_short = dtype is torch.bfloat16
+    if device.type == "cuda":
+        return not is_short or torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        there = torch.ops.mkldnn  # torch has no public names for them
+        return bool(
+            there._is_mkldnn_bf16_supported() if is_short else there._is_mkldnn_fp16_supported()
+        )
+    return True

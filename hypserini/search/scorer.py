@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 
 from hypserini.modeling import QNet
+from hypserini.modeling.devices import AUTO, choose_dtype
 from hypserini.modeling.fitting import Fitting
 from hypserini.modeling.scoring import TILE
 from hypserini.search.ranking import Cost
@@ -41,9 +42,9 @@ class QNetScorer:
     Args:
         q_net: The q-nets of `q` queries; they are moved once.
         device: Where the scores are computed.
-        dtype: The number format of the matrix products; scores come back as float32.
-        field: The vectors, where they lie on devices already; those decide where and how narrowly
-            is multiplied.
+        dtype: The number format of the matrix products; scores come back as float32. None: that of
+            the field, if its device multiplies it fast; else float32.
+        field: The vectors, where they lie on devices already: there it is multiplied.
     """
 
     def __init__(
@@ -51,13 +52,14 @@ class QNetScorer:
         q_net: QNet,
         *,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         field: ResidentField | None = None,
     ) -> None:
         self.field = field
+        kept = torch.float32
         if field is not None:
-            device = field.device
-            dtype = dtype if field.dtype is torch.float32 else field.dtype
+            device, kept = field.device, field.dtype
+        dtype = dtype or choose_dtype(AUTO, torch.device(device), kept)
         self.q_net = q_net.to(device=device, dtype=dtype)
         self._elsewhere: dict[torch.device, QNet] = {}
         self._fitting = Fitting("documents", TILE)

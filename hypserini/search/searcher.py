@@ -59,7 +59,8 @@ class LuceneHypencoderSearcher:
             were encoded, or else as its folder says.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: `float32`, `bfloat16` or `float16`, of the encoder and the q-nets; `auto`: bfloat16
-            on a GPU that has it, else float32.
+            on a GPU that has it, else float32; over a resident field what that is kept as, where
+            the device multiplies it fast.
         max_length: Tokens encoded of a query; by default the model's.
         batch_size: Queries whose q-nets are held and scored together.
         mode: How to search, unless a search says otherwise: a name of `modes.MODES`.
@@ -247,7 +248,7 @@ class LuceneHypencoderSearcher:
         chosen = mode_named(mode)
         device = self._scoring_device(batch.q_net)
         field = self._field_on(device)
-        dtype = choose_dtype(self._dtype, device)
+        dtype = choose_dtype(self._dtype, device, None if field is None else field.dtype)
         scorer = QNetScorer(batch.q_net, device=device, dtype=dtype, field=field)
         prepared = QueryBatch(scorer.q_net, batch.qids, batch.texts)
 

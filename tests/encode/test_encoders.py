@@ -121,17 +121,26 @@ def test_several_devices_share_the_documents_and_keep_their_order(tiny_model, ca
 
 
 @pytest.mark.parametrize(
-    ("there", "kind", "expected"),
+    ("there", "kind", "kept", "expected"),
     [
-        (True, "cuda", torch.bfloat16),
-        (False, "cuda", torch.float32),  # an old card
-        (True, "cpu", torch.float32),
+        (True, "cuda", None, torch.bfloat16),
+        (False, "cuda", None, torch.float32),  # an old card, which torch can have emulate it
+        (True, "cpu", None, torch.float32),
+        (True, "cuda", torch.bfloat16, torch.bfloat16),
+        (False, "cuda", torch.bfloat16, torch.float32),
+        (True, "cuda", torch.float32, torch.float32),  # who keeps them so wants it exact
+        (False, "cuda", torch.float16, torch.float16),
+        (True, "cpu", torch.float32, torch.float32),
     ],
 )
-def test_the_number_format_suits_the_device(monkeypatch, there, kind, expected) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: there)
-    assert choose_dtype("auto", torch.device(kind)) is expected
-    assert choose_dtype("float16", torch.device(kind)) is torch.float16
+def test_the_number_format_suits_the_device(monkeypatch, there, kind, kept, expected) -> None:
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: including_emulation or there,
+    )
+    assert choose_dtype("auto", torch.device(kind), kept) is expected
+    assert choose_dtype("float16", torch.device(kind), kept) is torch.float16
 
 
 def test_devices_are_named_with_commas_between_them() -> None:

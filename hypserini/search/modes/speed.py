@@ -59,7 +59,8 @@ def _name(scorer: QNetScorer, threads: int) -> str:
     if device.type != "cpu":
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     shapes = [rows for rows, _ in scorer.q_net.config.matrix_shapes]
-    where = "read" if scorer.field is None else f"resident in {len(scorer.field.parts)}"
+    field = scorer.field
+    where = "read" if field is None else f"resident in {len(field.parts)} as {field.dtype}"
     return f"{name}, {scorer.q_net.dtype}, {where}, q-net {'-'.join(map(str, shapes))}"
 
 

@@ -20,6 +20,7 @@ from hypserini.index.resources import all_cores
 from hypserini.jvm.threads import side_by_side
 from hypserini.modeling.scoring import TILE
 from hypserini.search.filters import Filter
+from hypserini.search.resident.products import lengths_of
 from hypserini.search.resident.staging import Staging
 from hypserini.search.scan import Scan
 
@@ -40,12 +41,14 @@ class Part:
         vectors: `[rows or a little more, dim]`: up to a multiple of `TILE`, so that a product
             rounds the last rows as all others; what lies there is zero.
         places: `[rows] int32`, where the row's docid stands among all, in their order.
+        lengths: `[rows] float32`, of the vectors as they are kept.
     """
 
     first: int
     rows: int
     vectors: Tensor
     places: Tensor
+    lengths: Tensor
 
     @property
     def device(self) -> torch.device:
@@ -86,12 +89,18 @@ class ResidentField:
             for first, end, device in zip(bounds, bounds[1:], devices, strict=False)
         ]
         self._read(vectors, bounds, progress)
-        self._in_order = _in_order(index, self.docs)
+        self._in_order = self._order()
         places = torch.empty(count, dtype=torch.int32)
         places[self._in_order] = torch.arange(count, dtype=torch.int32)
         self.places = places
         self.parts = [
-            Part(first, end - first, some, places[first:end].to(some.device))
+            Part(
+                first,
+                end - first,
+                some,
+                places[first:end].to(some.device),
+                lengths_of(some[: end - first]),
+            )
             for first, end, some in zip(bounds, bounds[1:], vectors, strict=False)
         ]
         self._accepted: WeakKeyDictionary[Filter, Tensor] = WeakKeyDictionary()
@@ -133,6 +142,15 @@ class ResidentField:
                 bar.update(n)
         for stage in staging:
             stage.wait()
+
+    def _order(self) -> Tensor:
+        """The rows in the order of their docids, `[n] int64`."""
+        resident = jvm.java_class("io.hypserini.Resident")
+        all_in_order = np.frombuffer(resident.inOrder(self.index.java).tostring(), "<i4")
+        row_of = np.full(len(all_in_order), -1, np.int64)
+        row_of[self.docs] = np.arange(len(self.docs))
+        rows = row_of[all_in_order]
+        return torch.from_numpy(rows[rows >= 0])
 
     def __len__(self) -> int:
         return len(self.docs)
@@ -202,16 +220,6 @@ class ResidentField:
         """Give the memory back."""
         self.parts = []
         self._accepted.clear()
-
-
-def _in_order(index: Index, docs: np.ndarray) -> Tensor:
-    """The rows, by their documents `[n]`, in the order of their docids, `[n] int64`."""
-    resident = jvm.java_class("io.hypserini.Resident")
-    all_in_order = np.frombuffer(resident.inOrder(index.java).tostring(), "<i4")
-    row_of = np.full(len(all_in_order), -1, np.int64)
-    row_of[docs] = np.arange(len(docs))
-    rows = row_of[all_in_order]
-    return torch.from_numpy(rows[rows >= 0])
 
 
 def filled_up(rows: Tensor) -> Tensor:

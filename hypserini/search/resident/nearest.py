@@ -67,7 +67,7 @@ class ResidentNearest(ResidentCandidates):
             there = directions.to(part.device), by_angle.to(part.device)
             for start in range(0, part.rows, rows):
                 end = min(start + rows, part.rows)
-                scores = products(part.vectors[start:end], *there)
+                scores = products(part.vectors[start:end], *there, part.lengths[start:end])
                 scores = self._open(scores, part, start)
                 best, at = scores.topk(min(most, end - start), dim=1)
                 places = part.places[at + start]

@@ -20,7 +20,7 @@ from hypserini.formats.runs import read_run
 from hypserini.index.__main__ import main as build
 from hypserini.index.writer import IndexWriter
 from hypserini.jvm import jar
-from hypserini.modeling import QNet
+from hypserini.modeling import QNet, devices
 from hypserini.search.__main__ import main as search
 from hypserini.search.modes import exhaustive
 from hypserini.search.modes.exhaustive import ExhaustiveOptions
@@ -34,6 +34,8 @@ from hypserini.search.resident.residence import Residence
 
 DOCS, DELETED, K = 1600, 200, 10
 TANGENT = TangentOptions(fetch=256, ef=600, rounds=5)
+NEAR = {"bf16": 2e-3, "fp16": 3e-4}
+"""How far the scores of narrow vectors, multiplied in float32, are from those of the vectors."""
 TWO_DEVICES = "two devices"
 WAYS = ["one device", TWO_DEVICES, "no room"]
 
@@ -217,7 +219,14 @@ def test_flags_that_say_how_a_field_is_kept_need_one(index: Path, topics_file, c
 
 
 @pytest.mark.parametrize("format", ["bf16", "fp16"])
-def test_narrow_formats_find_what_float32_finds(index: Path, lucene, topics, format: str) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_narrow_formats_find_what_float32_finds(
+    index: Path, lucene, topics, format: str, fast: bool, monkeypatch
+) -> None:
+    def multiplies_fast(dtype: torch.dtype, device: torch.device) -> bool:
+        return fast or dtype is torch.float32
+
+    monkeypatch.setattr(devices, "multiplies_fast", multiplies_fast)
     queries, qids = list(topics.values()), list(topics)
     exact = lucene.batch_search(queries, qids, K, mode="exhaustive")
     half = Residence(True, format)
@@ -227,6 +236,9 @@ def test_narrow_formats_find_what_float32_finds(index: Path, lucene, topics, for
         found = searcher.batch_search(queries, qids, K)
     same = [len({h.docid for h in found[q]} & {h.docid for h in exact[q]}) for q in qids]
     assert sum(same) >= 0.97 * K * len(qids)
+    # Where narrow numbers are not multiplied fast, float32 is: its scores are nearer to the exact.
+    apart = [abs(hits[0].score / exact[qid][0].score - 1) for qid, hits in found.items()]
+    assert (max(apart) < NEAR[format]) is not fast
 
 
 def test_a_score_that_is_no_number_is_an_error(index: Path, topics, monkeypatch) -> None:
