@@ -27,6 +27,7 @@ ENCODER = "encoder"
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "dot-product-tuned": {"dot_product": True},
+    "head-0": {"blocks": 0},
     "head-1": {"blocks": 1},
     "head-2": {"blocks": 2},
     "head-1-frozen": {"blocks": 1, "tune": False},
