@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from hypserini.errors import IndexingError
 from hypserini.formats.collection import Collection
@@ -21,9 +21,6 @@ from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.index.sharded import ShardOfCollection
 from hypserini.index.shards import SUMMED, Shards, folders_of, read_shards
-
-if TYPE_CHECKING:
-    from hypserini.modeling import DualEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +61,7 @@ def change_index(
         delete: A query in Lucene's syntax, or docids; those that are not there are told.
         options: Batches, threads, memory and commits; all else is as the index was made.
         model: Where the index's model lies, if not where it was.
+        device, dtype: As of `build_index`.
         resume: Go on where an interrupted call was committed last.
 
     Raises:
@@ -80,12 +78,12 @@ def change_index(
     if not (isinstance(delete, str) or delete is None):
         delete = sorted(set(delete))
         _tell_missing(folders, delete, resume)
-    loaded = None
+    encoder = None
     if add is not None:
-        loaded = _model(_metadata(folders[0]), folders[0], model, device, dtype)
+        encoder = _encoder(_metadata(folders[0]), folders[0], model, device, dtype)
     likes = [wanted.like(_metadata(folder)) for folder in folders]
     besides: list[Path | None] = [None] * len(folders)
-    if add is not None and loaded is not None:
+    if add is not None and encoder is not None:
         for number, (folder, like) in enumerate(zip(folders, likes, strict=True)):
             source = (
                 ShardOfCollection(add, like.fields, number, len(folders))
@@ -93,7 +91,7 @@ def change_index(
                 else Collection(add, like.fields)
             )
             beside = folder.with_name(folder.name + ".added")
-            _encode_beside(source, beside, like, loaded, resume, progress)
+            _encode_beside(source, beside, like, encoder, resume, progress)
             besides[number] = beside
     changed = Changed(0, 0)
     for folder, like, taken in zip(folders, likes, besides, strict=True):
@@ -112,7 +110,7 @@ def _encode_beside(
     source: Collection,
     beside: Path,
     options: IndexOptions,
-    model: DualEncoder,
+    encoder: dict[str, Any],
     resume: bool,
     progress: bool,
 ) -> None:
@@ -127,7 +125,12 @@ def _encode_beside(
     elif lucene_files.has_commit(beside):
         return
     build_index(
-        source, beside, model, options, resume=resume and building.exists(), progress=progress
+        source,
+        beside,
+        options=options,
+        resume=resume and building.exists(),
+        progress=progress,
+        **encoder,
     )
 
 
@@ -190,21 +193,26 @@ def _metadata(folder: Path) -> IndexMetadata:
     return metadata
 
 
-def _model(
+def _encoder(
     metadata: IndexMetadata, folder: Path, named: str | None, device: str, dtype: str
-) -> DualEncoder:
-    """The model that encoded an index."""
-    # Deleting alone needs none of what this imports.
+) -> dict[str, Any]:
+    """The model that encoded an index, as `build_index` takes it."""
+    # Deleting alone needs none of what these import.
     from hypserini.modeling import load_model
+    from hypserini.modeling.devices import choose_devices
 
     name = named or find_model(metadata, folder)
-    loaded = load_model(name, device=device, dtype=dtype, settings=metadata.settings)
+    first, *others = choose_devices(device)
+    loaded = load_model(name, device=first, dtype=dtype, settings=metadata.settings)
     if loaded.fingerprint != metadata.fingerprint:
         raise IndexingError(
             f"the index {folder} was encoded by other weights of {metadata.model} than {name} has:"
             " name the model with --model."
         )
-    return loaded
+    if not others:
+        return {"model": loaded}
+    # Each of them gets a copy.
+    return {"model": name, "settings": metadata.settings, "device": device, "dtype": dtype}
 
 
 def _committed(folder: Path) -> int:

@@ -265,13 +265,13 @@ def test_shards_are_merged_into_one_index(made, tmp_path, run, capsys) -> None:
 def test_documents_are_deleted_and_others_added_by_one_commit(
     made, tmp_path, tiny_model, topics, capsys
 ) -> None:
-    for name in ("one", "shards-2"):
+    for name, devices in (("one", "cpu"), ("shards-2", "cpu,cpu")):
         index = shutil.copytree(made / name, tmp_path / name)
         changed = make_documents(30, seed=5)  # doc0000 to doc0029, with other texts
         new = [{"id": f"new{i}", "contents": one["contents"]} for i, one in enumerate(changed)]
         more = write_jsonl(tmp_path / "more.jsonl", [*changed, *new])
         flags = ["--index", str(index), "--add", str(more), "--delete", "id:doc039*", "--quiet"]
-        assert build(flags) == 0
+        assert build([*flags, "--device", devices]) == 0
         assert "60 documents added, 40 deleted or replaced" in capsys.readouterr().out
         with Index(index) as opened:
             docids = list(opened.docids())
