@@ -47,7 +47,6 @@ FORK = """
 import os, select, signal, sys
 import torch
 torch.set_num_threads(2)
-{parent}
 
 def forked(work):
     readable, writable = os.pipe()
@@ -65,8 +64,10 @@ def forked(work):
     os.waitpid(child, 0)
     return os.read(readable, 400).decode() if waited else "it hangs"
 
-for work in {children}:
-    print(forked(work))
+for parent, children in {steps}:
+    exec(parent)
+    for work in children:
+        print(forked(work))
 """
 LOAD = "from hypserini.modeling import load_model; model = load_model(sys.argv[1], device='cpu')"
 ENCODE = "from hypserini.encode import QueryEncoder; QueryEncoder(model).encode(['graph'])"
@@ -79,33 +80,30 @@ REFUSED = "ForkError: .*'spawn'.*set_num_threads"
 FROM_JAVA = "JavaError: .*'spawn'"
 
 
+# What a process does, step by step, and what children that it forks after each are told.
+STEPS = {
+    "": {f"{LOAD}; {ENCODE}": "fine"},
+    SEARCHER: {
+        "searcher.search('graph', mode='exhaustive')": FROM_JAVA,
+        "searcher.search('graph')": FROM_JAVA,
+        "searcher.rerank('graph', ['doc0001'])": FROM_JAVA,
+        ALONE + "searcher.search('graph')": FROM_JAVA,
+        "searcher.doc('doc0001')": FROM_JAVA,
+    },
+    # One thread is all that the workers of a DataLoader have.
+    LOAD: {ENCODE: REFUSED, LOAD: REFUSED, ALONE + ENCODE: "fine"},
+}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize(
-    ("parent", "answers"),
-    [
-        # One thread is all that the workers of a DataLoader have.
-        (LOAD, {ENCODE: REFUSED, LOAD: REFUSED, ALONE + ENCODE: "fine"}),
-        ("", {f"{LOAD}; {ENCODE}": "fine"}),
-        (
-            SEARCHER,
-            {
-                "searcher.search('graph', mode='exhaustive')": FROM_JAVA,
-                "searcher.search('graph')": FROM_JAVA,
-                "searcher.rerank('graph', ['doc0001'])": FROM_JAVA,
-                ALONE + "searcher.search('graph')": FROM_JAVA,
-                "searcher.doc('doc0001')": FROM_JAVA,
-            },
-        ),
-    ],
-)
-def test_a_forked_process_is_told_at_once(
-    parent: str, answers: dict[str, str], tiny_model: Path, index: Path
-) -> None:
-    done = run(FORK.format(parent=parent, children=list(answers)), tiny_model, index)
+def test_a_forked_process_is_told_at_once(tiny_model: Path, index: Path) -> None:
+    steps = [(parent, list(answers)) for parent, answers in STEPS.items()]
+    done = run(FORK.format(steps=steps), tiny_model, index)
     told = done.stdout.splitlines()
-    assert len(told) == len(answers), done.stderr
-    for said, wanted in zip(told, answers.values(), strict=True):
-        assert re.match(wanted, said), said
+    wanted = [pair for answers in STEPS.values() for pair in answers.items()]
+    assert len(told) == len(wanted), done.stderr
+    for said, (work, answer) in zip(told, wanted, strict=True):
+        assert re.match(answer, said), (work, said)
 
 
 def test_tasks_compute_alone_and_one_that_fails_ends_the_others() -> None:
