@@ -144,7 +144,12 @@ class SavedQNets:
         path = self.folder / name
         try:
             with safe_open(path, framework="pt") as file:
-                rows = {key: file.get_slice(key)[first:end] for key in file.keys()}  # noqa: SIM118
+                # Copies: the file is mapped, where weights lie as its header's length has it, and
+                # products with weights that do not begin a cache line take half as long again.
+                rows = {
+                    key: file.get_slice(key)[first:end].clone()
+                    for key in file.keys()  # noqa: SIM118
+                }
         except (
             OSError,
             SafetensorError,

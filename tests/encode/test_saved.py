@@ -46,6 +46,12 @@ def test_half_precision_stays(encoder, documents, tmp_path):
     assert torch.equal(again.score(documents), half.score(documents))
 
 
+def test_weights_begin_cache_lines_wherever_they_lie_in_the_file(saved):
+    for qids in (["7"], QIDS[:2]):
+        parts = SavedQNets(saved).load(qids).parts()
+        assert [part.data_ptr() % 64 for part in parts] == [0] * len(parts)
+
+
 def test_an_interrupted_run_leaves_nothing(encoder, tmp_path):
     def failing():
         yield encoder.encode(TEXTS[:2])
