@@ -29,6 +29,7 @@ from hypserini.search.__main__ import main as search
 from hypserini.search.modes.graph import GraphOptions
 from hypserini.search.modes.table import MODES
 from hypserini.search.modes.tangent import TangentOptions
+from hypserini.search.resident.products import lengths_of, products
 from hypserini.search.resident.residence import Residence
 from hypserini.train.mine.__main__ import main as mine
 
@@ -304,3 +305,17 @@ def train_on_the_card(tmp_path: Path, data: Path, model: Path) -> None:
     build_index(corpus, tmp_path / "trained", str(out), device=DEVICE, progress=False)
     with LuceneHypencoderSearcher(tmp_path / "trained", device=DEVICE) as searcher:
         assert len(searcher.search("graph walk", 5)) == 5
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_products_with_narrow_vectors_are_exact(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(70_000, 96, generator=generator).to(dtype)
+    directions = 1e3 * torch.randn(3, 96, generator=generator)
+    by_angle = torch.tensor([False, True, False])
+    wanted = directions.double() @ vectors.double().T
+    wanted[1] /= vectors.double().norm(dim=1)
+    there = vectors.to(DEVICE)
+    found = products(there, directions.to(DEVICE), by_angle.to(DEVICE), lengths_of(there))
+    near = 1e-5 * wanted.abs().amax(dim=1, keepdim=True)
+    assert bool(((found.cpu().double() - wanted).abs() <= near).all())

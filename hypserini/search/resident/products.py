@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -21,9 +23,8 @@ def products(vectors: Tensor, directions: Tensor, by_angle: Tensor, lengths: Ten
         by_angle: `[q] bool`, there: divide by the vectors' lengths.
         lengths: `[n] float32`, there, which are above zero.
     """
-    narrow = vectors.dtype is not torch.float32
-    # A GPU multiplies narrow numbers exactly and adds up in float32, in one pass over the vectors.
-    multiply = _by_parts if narrow and vectors.device.type == "cuda" else _widened
+    # Narrow numbers are multiplied exactly and added up in float32, in one pass over the vectors.
+    multiply = _by_parts if _adds_up_wide(vectors.dtype, vectors.device) else _widened
     found = multiply(vectors, directions)
     return found.div_(torch.where(by_angle[:, None], lengths, 1.0))
 
@@ -48,6 +49,18 @@ def in_parts(directions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         parts.append(rest.to(dtype))
         rest = rest - parts[-1].float()
     return torch.stack(parts), scale
+
+
+@cache
+def _adds_up_wide(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether products of narrow numbers there can come out in float32: on most GPUs."""
+    if dtype is torch.float32:
+        return False
+    one = torch.ones(16, 16, dtype=dtype, device=device)
+    try:
+        return bool((torch.mm(one, one, out_dtype=torch.float32) == 16).all())
+    except (TypeError, RuntimeError):  # of an older torch, or no such product there
+        return False
 
 
 def _by_parts(vectors: Tensor, directions: Tensor) -> Tensor:
