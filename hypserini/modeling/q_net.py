@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hypserini.errors import ModelError
-from hypserini.modeling.gradient import gradient_autograd, gradient_dense
+from hypserini.modeling.gradient import gradient_apart, gradient_autograd, gradient_dense
 from hypserini.modeling.q_net_config import QNetConfig
 from hypserini.modeling.recompute import score_differentiably
 from hypserini.modeling.scoring import Packed, layer_norm, score_dense, score_groups_dense
@@ -336,11 +336,8 @@ class QNet:
     def _of_the_network(self, points: Tensor, mean: bool) -> tuple[Tensor, Tensor]:
         if type(self).forward is not QNet.forward:
             return gradient_autograd(self, points, mean)
-        if self.device.type == "cpu" and len(self) > 1:
-            # Products of matrices with one vector each: batched ones are slower.
-            each = zip(self, points.split(1), strict=True)
-            found = [gradient_dense(one, point, mean) for one, point in each]
-            return torch.cat([s for s, _ in found]), torch.cat([g for _, g in found])
+        if self.device.type == "cpu":
+            return gradient_apart(self, points, mean)
         return gradient_dense(self, points, mean)
 
 

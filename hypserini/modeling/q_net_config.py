@@ -102,6 +102,11 @@ class QNetConfig:
         own = [(self.dim,)] if self.add_query_vector else []
         return [*self.matrix_shapes, *((size,) for size in self.vector_sizes), *own]
 
+    @property
+    def multiplications(self) -> int:
+        """About how many the score of one document takes."""
+        return sum(inputs * outputs for inputs, outputs in self.matrix_shapes)
+
     def has_residual(self, block: int) -> bool:
         """Whether hidden block `block` (from 0) adds its input to its output."""
         last = block == len(self.vector_dimensions) - 3

@@ -15,6 +15,9 @@ import torch
 
 from hypserini.errors import ForkError
 
+WORTH_SHARING = 50_000_000
+"""Multiplications from which on it pays to share out the work of one query to all threads."""
+
 _pools: dict[int, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
 # Threads within `one_thread`, and how many torch used before.

@@ -20,6 +20,7 @@ from hypserini import jvm
 from hypserini.errors import IndexingError
 from hypserini.index.reader import SOME, Index
 from hypserini.modeling import QNet
+from hypserini.modeling.workers import WORTH_SHARING
 from hypserini.search.candidates import Candidates
 from hypserini.search.filters import Filter, count_searched, java_of
 from hypserini.search.modes.apart import rank_each
@@ -31,9 +32,6 @@ from hypserini.search.modes.tangent_field import search_field_by_tangents
 from hypserini.search.modes.tangent_options import TELLING, Plan, TangentOptions
 from hypserini.search.ranking import Cost, Hits
 from hypserini.search.scorer import TILE, QNetScorer, QueryBatch, score_block
-
-WORTH_SHARING = 50_000_000
-"""Multiplications of a round from which on they are shared out to all threads."""
 
 
 class Nearest(Candidates):
@@ -110,8 +108,7 @@ def search_by_tangents(
         )
     if scorer.field is not None:
         return search_field_by_tangents(scorer.field, batch, k, scorer, plan, filter)
-    shapes = scorer.q_net.config.matrix_shapes
-    work = plan.fetch * sum(rows * columns for rows, columns in shapes)
+    work = plan.fetch * scorer.q_net.config.multiplications
 
     def rank(position: int, q_net: QNet) -> Hits:
         return _search(index, q_net, k, scorer, plan, filter, position)
