@@ -25,7 +25,7 @@ from transformers import BertConfig, BertModel
 
 from benchmarks.machine import table
 from benchmarks.scale.data import fit
-from benchmarks.scale.made import BANDWIDTH, NEIGHBOURS
+from benchmarks.scale.made import NEIGHBOURS, STEP, neighbours, strayed
 from hypserini.defaults import BUNDLED_MODEL
 from hypserini.encode import DocumentEncoder
 from hypserini.formats.collection import read_collection
@@ -67,12 +67,7 @@ class Made:
         self.dimension = anchors.shape[1]
         self.device = anchors.device
         self.anchors = anchors
-        self._near = torch.cat(
-            [
-                torch.cdist(part, anchors).topk(NEIGHBOURS + 1, largest=False).indices[:, 1:]
-                for part in anchors.split(1024)
-            ]
-        )
+        self._near = neighbours(anchors)
         block = next(self.blocks())
         self.some_vectors = block[: SOME * 8 : 8].cpu().numpy()
 
@@ -83,11 +78,8 @@ class Made:
             generator = torch.Generator(self.device).manual_seed(start + 1)
             drawn: dict[str, Any] = {"generator": generator, "device": self.device}
             one = torch.randint(len(self.anchors), (count,), **drawn)
-            steps = torch.randn(count, NEIGHBOURS, **drawn) * (BANDWIDTH / NEIGHBOURS**0.5)
-            rows = (1 - steps.sum(dim=1, keepdim=True)) * self.anchors[one]
-            for step, neighbour in zip(steps.T, self._near[one].T, strict=True):
-                rows += step[:, None] * self.anchors[neighbour]
-            yield as_long(rows)
+            steps = torch.randn(count, NEIGHBOURS, **drawn) * STEP
+            yield as_long(strayed(self.anchors, self._near, one, steps))
 
 
 def as_long(rows: torch.Tensor) -> torch.Tensor:

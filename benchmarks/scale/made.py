@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,11 +20,15 @@ BANDWIDTH = 0.7
 """With these, of passages of MS MARCO by all-mpnet-base-v2, as many made vectors as there are
 anchors are as near each other as the anchors and have as many dimensions around them; the
 benchmark prints both (`likeness`). More dimensions than neighbours they cannot have."""
+STEP = BANDWIDTH / NEIGHBOURS**0.5
+"""How far a made vector strays towards each neighbour, of the way there; the standard deviation."""
 DRAWN = 500
 NEAREST = 20
 
 Make = Callable[[np.random.Generator, int], np.ndarray]
 """`(generator, count)` to `[count, dim] float32`."""
+
+Rows = TypeVar("Rows", np.ndarray, torch.Tensor)
 
 
 def along_neighbours(anchors: np.ndarray) -> Make:
@@ -33,24 +38,33 @@ def along_neighbours(anchors: np.ndarray) -> Make:
     Vincent and Bengio (NIPS 2002), with each anchor's differences to its neighbours in place of
     the covariance's leading eigenvectors. They keep their anchor's length.
     """
-    real = torch.from_numpy(np.array(anchors))
-    near = torch.cat(
-        [
-            torch.cdist(part, real).topk(NEIGHBOURS + 1, largest=False).indices[:, 1:]
-            for part in real.split(1024)
-        ]
-    ).numpy()
+    near = neighbours(torch.from_numpy(np.array(anchors))).numpy()
 
     def make(generator: np.random.Generator, count: int) -> np.ndarray:
         one = generator.integers(len(anchors), size=count)
         steps = generator.standard_normal((count, NEIGHBOURS), dtype=np.float32)
-        steps *= np.float32(BANDWIDTH / NEIGHBOURS**0.5)
-        made = (1 - steps.sum(axis=1, keepdims=True)) * anchors[one]
-        for step, neighbour in zip(steps.T, near[one].T, strict=True):
-            made += step[:, None] * anchors[neighbour]
-        return _as_long(made, anchors[one])
+        steps *= np.float32(STEP)
+        return _as_long(strayed(anchors, near, one, steps), anchors[one])
 
     return make
+
+
+def neighbours(anchors: torch.Tensor) -> torch.Tensor:
+    """The `NEIGHBOURS` anchors nearest to each, `[n, NEIGHBOURS] int64`."""
+    return torch.cat(
+        [
+            torch.cdist(part, anchors).topk(NEIGHBOURS + 1, largest=False).indices[:, 1:]
+            for part in anchors.split(1024)
+        ]
+    )
+
+
+def strayed(anchors: Rows, near: Rows, one: Rows, steps: Rows) -> Rows:
+    """The anchors `one` `[n]`, moved by `steps` `[n, NEIGHBOURS]` towards their neighbours."""
+    made = (1 - steps.sum(1)[:, None]) * anchors[one]
+    for step, neighbour in zip(steps.T, near[one].T, strict=True):
+        made += step[:, None] * anchors[neighbour]
+    return made
 
 
 def isotropic(anchors: np.ndarray) -> Make:

@@ -42,8 +42,8 @@ class QNetScorer:
     Args:
         q_net: The q-nets of `q` queries; they are moved once.
         device: Where the scores are computed.
-        dtype: The number format of the matrix products; scores come back as float32. None: that of
-            the field, if its device multiplies it fast; else float32.
+        dtype: The number format of the matrix products, as `choose_dtype` takes it; scores come
+            back as float32.
         field: The vectors, where they lie on devices already: there it is multiplied.
     """
 
@@ -52,15 +52,15 @@ class QNetScorer:
         q_net: QNet,
         *,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype | None = None,
+        dtype: str | torch.dtype = AUTO,
         field: ResidentField | None = None,
     ) -> None:
         self.field = field
-        kept = torch.float32
+        kept = None
         if field is not None:
             device, kept = field.device, field.dtype
-        dtype = dtype or choose_dtype(AUTO, torch.device(device), kept)
-        self.q_net = q_net.to(device=device, dtype=dtype)
+        device = torch.device(device)
+        self.q_net = q_net.to(device=device, dtype=choose_dtype(dtype, device, kept))
         self._elsewhere: dict[torch.device, QNet] = {}
         self._fitting = Fitting("documents", TILE)
 

@@ -19,7 +19,7 @@ from hypserini.index.reader import Index
 from hypserini.index.shards import IndexPaths
 from hypserini.index.stored_text import StoredDocument, StoredTexts
 from hypserini.modeling import QNet
-from hypserini.modeling.devices import choose_device, choose_dtype
+from hypserini.modeling.devices import choose_device
 from hypserini.modeling.nested import check_size
 from hypserini.search.batches import Batch, search_in_batches
 from hypserini.search.calibration import Calibration, calibrated
@@ -248,8 +248,7 @@ class LuceneHypencoderSearcher:
         chosen = mode_named(mode)
         device = self._scoring_device(batch.q_net)
         field = self._field_on(device)
-        dtype = choose_dtype(self._dtype, device, None if field is None else field.dtype)
-        scorer = QNetScorer(batch.q_net, device=device, dtype=dtype, field=field)
+        scorer = QNetScorer(batch.q_net, device=device, dtype=self._dtype, field=field)
         prepared = QueryBatch(scorer.q_net, batch.qids, batch.texts)
 
         def by(batch: QueryBatch, k: int, scorer: QNetScorer) -> list[Hits]:
