@@ -57,12 +57,18 @@ def main(argv: list[str] | None = None) -> None:
         f" {min(near):.3f})"
     )
     print_likeness(data)
-    exact = exact_hits(data, args.sizes, len(data.q_nets))
     results: dict[str, Any] = {"machine": describe(), "building": [], "searching": []}
     filtered, faiss = [], []
-    for size, best in zip(sorted(args.sizes), exact, strict=True):
+    sizes = sorted(args.sizes)
+    folders = {
+        (size, vectors): index_of(args, data, size, vectors)
+        for size in sizes
+        for vectors in args.formats
+    }
+    exact = exact_hits(data, sizes, len(data.q_nets))
+    for size, best in zip(sizes, exact, strict=True):
         for vectors in args.formats:
-            folder = index_of(args, data, size, vectors)
+            folder = folders[size, vectors]
             facts = json.loads((folder / FACTS).read_text())
             results["building"].append(facts)
             walks = args.walks and vectors == args.formats[0]
