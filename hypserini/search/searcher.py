@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -19,24 +18,22 @@ from hypserini.index.reader import Index
 from hypserini.index.shards import IndexPaths
 from hypserini.index.stored_text import StoredDocument, StoredTexts
 from hypserini.modeling import QNet
-from hypserini.modeling.devices import choose_device
-from hypserini.modeling.nested import check_size
 from hypserini.search.batches import Batch, search_in_batches
 from hypserini.search.calibration import Calibration, calibrated
 from hypserini.search.cascade import Cascade
 from hypserini.search.explain import ScoreExplanation, explain_score
 from hypserini.search.filters import Filter, make_filter
-from hypserini.search.index_encoder import check_model, load_encoder, made_with
 from hypserini.search.modes.first_stage import AnyHit, GivenRankings, docids_of
 from hypserini.search.modes.rerank import Reranked, RerankOptions
 from hypserini.search.modes.table import mode_named
+from hypserini.search.query_side import QuerySide
 from hypserini.search.ranges import check_range
 from hypserini.search.ranking import Hit, Hits
 from hypserini.search.resident.choice import make_resident
 from hypserini.search.resident.field import ResidentField
 from hypserini.search.resident.residence import Residence
 from hypserini.search.scorer import QNetScorer, QueryBatch
-from hypserini.settings import AS_THE_FOLDER_SAYS, EncodingSettings
+from hypserini.settings import EncodingSettings
 
 if TYPE_CHECKING:
     from hypserini.modeling import DualEncoder
@@ -98,7 +95,6 @@ class LuceneHypencoderSearcher:
         check_range(1, batch_size=batch_size, max_length=max_length)
         check_range(0, q_net_size=q_net_size)
         self.cascade = cascade
-        self._q_net_size = q_net_size
         self.mode = mode
         self.options = options
         self.index = Index(index)
@@ -107,12 +103,8 @@ class LuceneHypencoderSearcher:
         """What tangent search was calibrated to just now; it goes before what the index keeps."""
         self.without: list[str] = []
         """Shards that a search had to do without; see `ShardedHypencoderSearcher`."""
-        self._model = os.fspath(model) if isinstance(model, os.PathLike) else model
-        self._settings = settings or AS_THE_FOLDER_SAYS
         self._device = device
         self._dtype = dtype
-        self._max_length = max_length
-        self._encoder: QueryEncoder | None = None
         self._residence = residence if isinstance(residence, Residence) else Residence(residence)
         self._field: ResidentField | None = None
         self._field_is_chosen = False
@@ -125,10 +117,17 @@ class LuceneHypencoderSearcher:
                 )
             self.metadata = IndexMetadata.from_user_data(self.index.metadata, str(self.index.path))
             self._texts = StoredTexts(self.index)
-            if self._model is not None and not isinstance(self._model, str):
-                if settings is not None:
-                    raise ValueError("settings are of a model that is to be loaded; this one is")
-                check_model(self._model, self.index, self.metadata)
+            self._query_side = QuerySide(
+                self.index,
+                self.metadata,
+                os.fspath(model) if isinstance(model, os.PathLike) else model,
+                settings,
+                device=device,
+                dtype=dtype,
+                max_length=max_length,
+                blocks=q_net_size,
+                smaller=None if cascade is None else cascade.blocks,
+            )
         except BaseException:
             self.close()
             raise
@@ -150,9 +149,7 @@ class LuceneHypencoderSearcher:
     @property
     def encoder(self) -> QueryEncoder:
         """The query encoder; loads the model on first use."""
-        if self._encoder is None:
-            self._encoder = self._load_encoder()
-        return self._encoder
+        return self._query_side.encoder
 
     def search(self, q: str | QNet, k: int = 10, **how: Any) -> Hits:
         """The `k` best documents for a query text or its q-net, best first, ties by docid.
@@ -214,7 +211,7 @@ class LuceneHypencoderSearcher:
         wanted = make_filter(self.index, filter)
 
         def search(batch: Batch) -> list[Hits]:
-            encoded, encode_ms = self._encoded(*batch)
+            encoded, encode_ms = self._query_side.batch(*batch)
             cascade = None if mode else self.cascade  # a mode that is named is searched whole
             how = (mode or self.mode, options, wanted, cascade)
             rankings = self.rank_batch(encoded, k, *how)
@@ -246,7 +243,7 @@ class LuceneHypencoderSearcher:
             cascade: How the search is divided among the q-nets' sizes; None: it is not.
         """
         chosen = mode_named(mode)
-        device = self._scoring_device(batch.q_net)
+        device = self._query_side.device_for(batch.q_net)
         field = self._field_on(device)
         scorer = QNetScorer(batch.q_net, device=device, dtype=self._dtype, field=field)
         prepared = QueryBatch(scorer.q_net, batch.qids, batch.texts)
@@ -339,38 +336,6 @@ class LuceneHypencoderSearcher:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _q_nets(self, queries: Sequence[str | QNet]) -> QNet:
-        """The q-nets of a batch that may mix texts and q-nets."""
-        if all(isinstance(query, str) for query in queries):
-            return self.encoder.encode([str(query) for query in queries])
-        return QNet.cat([self.encoder.encode([q]) if isinstance(q, str) else q for q in queries])
-
-    def _encoded(
-        self, queries: Sequence[str | QNet], qids: Sequence[str]
-    ) -> tuple[QueryBatch, float]:
-        """A batch, encoded and checked; milliseconds of encoding."""
-        started = time.perf_counter()
-        q_net = self._q_nets(queries)
-        encoded = any(isinstance(query, str) for query in queries)
-        encode_ms = (time.perf_counter() - started) * 1e3 if encoded else 0.0
-        if q_net.dim != self.index.dimension:
-            raise IndexingError(
-                f"the q-nets take vectors of {q_net.dim} dimensions and the index "
-                f"{self.index.path} holds vectors of {self.index.dimension}: "
-                f"search with the model that the index was encoded with{made_with(self.metadata)}."
-            )
-        q_net.check_finite(qids)
-        texts = [query if isinstance(query, str) else None for query in queries]
-        return QueryBatch(q_net, qids, texts), encode_ms
-
-    def _scoring_device(self, q_net: QNet) -> torch.device:
-        """The device asked for; unless one is, where the encoder is, or the q-nets already are."""
-        if self._encoder is not None:
-            return self._encoder.model.device
-        if self._device == "auto" and q_net.device.type != "cpu":
-            return q_net.device
-        return choose_device(self._device)
-
     def _field_on(self, device: torch.device) -> ResidentField | None:
         """The resident field, read when it is first asked for; None where there is none."""
         with self._choosing:
@@ -378,24 +343,3 @@ class LuceneHypencoderSearcher:
                 self._field = make_resident(self.index, device, self._residence)
                 self._field_is_chosen = True
             return self._field
-
-    def _load_encoder(self) -> QueryEncoder:
-        encoder = self._made_encoder()
-        if self.cascade is not None:
-            model = encoder.model
-            check_size(self.cascade.blocks, model.q_net_config, model.nested, model.name)
-        return encoder
-
-    def _made_encoder(self) -> QueryEncoder:
-        if self._model is None or isinstance(self._model, str):
-            return load_encoder(
-                self.index,
-                self.metadata,
-                self._model,
-                self._settings,
-                device=self._device,
-                dtype=self._dtype,
-                max_length=self._max_length,
-                blocks=self._q_net_size,
-            )
-        return QueryEncoder(self._model, max_length=self._max_length, blocks=self._q_net_size)

@@ -75,7 +75,7 @@ def test_who_takes_a_few_rankings_has_the_others_not_searched(
             return encode(texts)
 
     with LuceneHypencoderSearcher(index, model, device="cpu", batch_size=2) as searcher:
-        searcher._encoder = Counting()
+        searcher._query_side._encoder = Counting()
         queries = [f"graph walk {i}" for i in range(1000)]
         cores = torch.get_num_threads()
         rankings = searcher.stream_search(queries, queries, 3, threads)
@@ -97,7 +97,7 @@ def test_q_nets_are_scored_on_the_device_asked_for(index: Path, encoded, monkeyp
             super().__init__(q_net, device="cpu", dtype=dtype)
 
     monkeypatch.setattr("hypserini.search.searcher.QNetScorer", Scorer)
-    monkeypatch.setattr("hypserini.search.searcher.choose_device", torch.device)
+    monkeypatch.setattr("hypserini.search.query_side.choose_device", torch.device)
     for device in ("cpu", "meta"):
         with LuceneHypencoderSearcher(index, device=device) as searcher:
             searcher.search(q_net, 3)

@@ -189,7 +189,7 @@ def test_a_lucene_query_filters(searcher: LuceneHypencoderSearcher, kind: str) -
 
 @pytest.mark.parametrize("searcher", ["one"], indirect=True)
 def test_bm25_hits_are_entries(searcher: LuceneHypencoderSearcher, tiny_text_encoder) -> None:
-    searcher._encoder = tiny_text_encoder
+    searcher._query_side._encoder = tiny_text_encoder
     options = GraphOptions("bm25", num_entry_points=5, ncandidates=1, max_iter=1)
     hits = searcher.search("tree w4 w7", 3, mode="graph", options=options)
     assert {hit.docid for hit in hits} <= {docid(i) for i in (4, 7, *range(1, DOCS, 2))}
