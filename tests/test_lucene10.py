@@ -31,6 +31,9 @@ pytestmark = [
 ]
 
 
+OF_THIS_LINE_ALONE = "test_the_system_reads_ahead_in_raw_vectors_for_scans_alone"
+
+
 def on_lucene_10(*arguments: object) -> str:
     """Run Python on the other jar; what it printed."""
     done = subprocess.run(
@@ -48,6 +51,7 @@ def test_the_tests_of_the_java_side_pass_on_lucene_10() -> None:
     index, modes = TESTS / "index", TESTS / "search" / "modes"
     files = [index / "test_writer.py", index / "test_reader.py"]
     files += [modes / "test_tangent.py", modes / "test_steering.py"]
+    files += [f"{TESTS / 'search' / 'test_candidates.py'}::{OF_THIS_LINE_ALONE}"]
     # Without those that start processes of their own: they are no more of the Java side.
     others = "not killed and not with_simd_and_without"
     printed = on_lucene_10("-m", "pytest", "-p", "no:cacheprovider", *files, "-k", others)

@@ -14,10 +14,12 @@ from segments import write_segments
 from hypserini.errors import ModelError
 from hypserini.index.reader import Index
 from hypserini.index.writer import IndexWriter
+from hypserini.jvm import jar
 from hypserini.jvm.threads import detached
 from hypserini.search.scan import Scan
 
 DIM = 6
+SMAPS = Path("/proc/self/smaps")
 
 
 def vectors(n: int, seed: int = 0) -> np.ndarray:
@@ -184,3 +186,33 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     with Index(write(tmp_path, ["a"], vectors(1))) as index:
         with pytest.raises(ValueError, match="k"):
             Scan(index, queries=1, k=0)
+
+
+@pytest.mark.skipif(not SMAPS.exists(), reason="the system does not tell how files are mapped")
+@pytest.mark.skipif(jar.lucene_line(jar.anserini_jar()) < 10, reason="this line gives no advice")
+def test_the_system_reads_ahead_in_raw_vectors_for_scans_alone(tmp_path: Path) -> None:
+    """Behind a quantised copy, other searches read a few here and there."""
+    write(tmp_path, [f"d{i}" for i in range(300)], vectors(300), segments=2, kind="hnsw-int8")
+    with Index(tmp_path) as index:
+        assert advice(tmp_path) == ["random", "random"]
+        with Scan(index, queries=1, k=1, block=64) as scan, Scan(index, 1, k=1) as other:
+            scan.next()
+            assert sorted(advice(tmp_path)) == ["forwards", "random"]
+            while n := other.next():
+                other.accept(n, other.vectors[:n].sum(1)[None])
+            assert advice(tmp_path) == ["forwards", "forwards"]
+            other.close()
+            assert sorted(advice(tmp_path)) == ["forwards", "random"]
+        assert advice(tmp_path) == ["random", "random"]
+
+
+def advice(folder: Path) -> list[str]:
+    """How the system was told that each file of raw vectors is read."""
+    kinds, path = [], ""
+    for line in SMAPS.read_text().splitlines():
+        first, *rest = line.split()
+        if not first.endswith(":"):
+            path = rest[-1]
+        elif first == "VmFlags:" and path.startswith(str(folder)) and path.endswith(".vec"):
+            kinds.append("random" if "rr" in rest else "forwards" if "sr" in rest else "")
+    return kinds

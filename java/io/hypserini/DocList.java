@@ -91,15 +91,20 @@ public final class DocList extends Candidates {
 
   @Override
   protected int fill() throws IOException {
-    int rows = 0;
-    for (; rows < block && next < found.length; rows++, next++) {
-      int doc = (int) (found[next] >>> 32);
-      if (!cursor.seek(doc)) {
-        throw new IllegalStateException("document " + doc + " lost its vector");
-      }
-      vectors.put(rows * dimension, cursor.vector());
-      docs.put(rows, doc);
+    int count = Math.min(block, found.length - next);
+    int[] documents = new int[count];
+    for (int row = 0; row < count; row++) {
+      documents[row] = (int) (found[next + row] >>> 32);
     }
-    return rows;
+    cursor.prefetch(documents);
+    for (int row = 0; row < count; row++) {
+      if (!cursor.seek(documents[row])) {
+        throw new IllegalStateException("document " + documents[row] + " lost its vector");
+      }
+      vectors.put(row * dimension, cursor.vector());
+      docs.put(row, documents[row]);
+    }
+    next += count;
+    return count;
   }
 }

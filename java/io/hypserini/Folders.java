@@ -27,7 +27,7 @@ final class Folders implements Closeable {
     Texts packed = new Texts(paths);
     try {
       for (int i = 0; i < packed.count(); i++) {
-        directories.add(FSDirectory.open(Path.of(packed.string(i))));
+        directories.add(LuceneLine.directory(Path.of(packed.string(i))));
         readers.add(DirectoryReader.open(directories.get(i)));
       }
       reader =

@@ -82,7 +82,7 @@ final class GraphSegments {
       for (int i = 0; i < ordinals.length; i++) {
         ordinals[i] -= segment.ordinalBase;
       }
-      LuceneLine.prefetch(segment.values, ordinals);
+      LuceneLine.prefetch(segment.reader, segment.values, ordinals);
     }
   }
 

@@ -14,6 +14,7 @@ import java.util.List;
 final class Lease implements Closeable {
   final Index index;
   private final List<SharedBuffer> borrowed = new ArrayList<>();
+  private Closeable search = () -> {};
   private boolean closed;
 
   private Lease(Index index) {
@@ -43,12 +44,21 @@ final class Lease implements Closeable {
     return buffer;
   }
 
+  /** What the search itself has to close, before the index may be. */
+  void closes(Closeable search) {
+    this.search = search;
+  }
+
   @Override
   public void close() throws IOException {
     if (!closed) {
       closed = true;
-      borrowed.forEach(index.buffers()::giveBack);
-      index.reader().decRef();
+      try {
+        search.close();
+      } finally {
+        borrowed.forEach(index.buffers()::giveBack);
+        index.reader().decRef();
+      }
     }
   }
 }

@@ -15,6 +15,7 @@ public final class Scan extends Candidates {
     super(lease, queries, k, block);
     this.filter = filter;
     segments = index.reader().leaves().iterator();
+    lease.closes(this::leave);
   }
 
   /** @param filter null: all documents */
@@ -42,9 +43,18 @@ public final class Scan extends Candidates {
   private int fill(FloatBuffer into, int most) throws IOException {
     int rows = segment == null ? 0 : segment.read(into, docs, 0, most);
     while (rows < most && segments.hasNext()) {
+      leave();
       segment = new SegmentVectors(segments.next(), filter);
       rows = segment.read(into, docs, rows, most);
     }
     return rows;
+  }
+
+  private void leave() throws IOException {
+    if (segment != null) {
+      SegmentVectors left = segment;
+      segment = null;
+      left.close();
+    }
   }
 }

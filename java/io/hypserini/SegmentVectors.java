@@ -1,5 +1,6 @@
 package io.hypserini;
 
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
@@ -7,17 +8,22 @@ import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.util.Bits;
 
-/** A cursor over the live vectors of one segment that a filter lets through, in the order of their documents. */
-final class SegmentVectors {
+/**
+ * A cursor over the live vectors of one segment that a filter lets through, in the order of their
+ * documents. Until it is closed, the system reads ahead in them.
+ */
+final class SegmentVectors implements Closeable {
   private final FloatVectorValues values; // null if the segment has no vectors
   private final Bits accepted; // null: all
   private final int docBase;
+  private final Closeable reading;
   private int ordinal;
 
   SegmentVectors(LeafReaderContext leaf, Filter filter) throws IOException {
     values = leaf.reader().getFloatVectorValues(Fields.VECTOR);
     accepted = Filter.accepted(leaf, filter);
     docBase = leaf.docBase;
+    reading = LuceneLine.readAhead(leaf.reader());
   }
 
   /**
@@ -41,5 +47,10 @@ final class SegmentVectors {
       }
     }
     return row;
+  }
+
+  @Override
+  public void close() throws IOException {
+    reading.close();
   }
 }

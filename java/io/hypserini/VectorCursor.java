@@ -1,8 +1,10 @@
 package io.hypserini;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.lucene.index.FloatVectorValues;
+import org.apache.lucene.index.LeafReader;
 import org.apache.lucene.index.LeafReaderContext;
 import org.apache.lucene.search.DocIdSetIterator;
 
@@ -20,6 +22,27 @@ final class VectorCursor {
 
   VectorCursor(List<LeafReaderContext> leaves) {
     this.leaves = leaves;
+  }
+
+  /** Has the system read the vectors of ascending documents, which have one, all at once. */
+  void prefetch(int[] docs) throws IOException {
+    int from = 0;
+    for (LeafReaderContext context : leaves) {
+      LeafReader reader = context.reader();
+      int to = from;
+      while (to < docs.length && docs[to] < context.docBase + reader.maxDoc()) {
+        to++;
+      }
+      if (from < to) {
+        FloatVectorValues vectors = reader.getFloatVectorValues(Fields.VECTOR);
+        int[] ordinals = Arrays.copyOfRange(docs, from, to);
+        for (int i = 0; i < ordinals.length; i++) {
+          ordinals[i] = Vectors.ordinal(vectors, reader.maxDoc(), ordinals[i] - context.docBase);
+        }
+        LuceneLine.prefetch(reader, vectors, ordinals);
+      }
+      from = to;
+    }
   }
 
   /** Goes on to a document; returns whether it has a vector. */

@@ -30,6 +30,11 @@ final class VectorFormats {
     return format != null && format.contains("Quantized");
   }
 
+  /** Whether a file is that of the raw vectors which a second copy is searched for. */
+  static boolean isRawBehindCopy(String file) {
+    return file.endsWith(".vec") && file.contains("Quantized");
+  }
+
   static boolean hasGraph(String name) {
     return !name.equals("flat");
   }

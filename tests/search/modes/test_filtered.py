@@ -64,7 +64,7 @@ def searcher(
         writer.delete([docid(i) for i in range(0, DOCS, 7)])
         writer.commit({})
     with LuceneHypencoderSearcher(path, device="cpu") as opened:
-        opened._encoder = TextlessEncoder()
+        opened._query_side._encoder = TextlessEncoder()
         yield opened
 
 

@@ -1,14 +1,18 @@
 package io.hypserini;
 
+import java.io.Closeable;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.concurrent.ExecutorService;
 import org.apache.lucene.codecs.KnnVectorsFormat;
 import org.apache.lucene.codecs.KnnVectorsReader;
 import org.apache.lucene.codecs.hnsw.HnswGraphProvider;
 import org.apache.lucene.codecs.lucene104.Lucene104HnswScalarQuantizedVectorsFormat;
+import org.apache.lucene.index.FilterLeafReader;
 import org.apache.lucene.index.FloatVectorValues;
 import org.apache.lucene.index.KnnVectorValues;
 import org.apache.lucene.index.LeafReader;
+import org.apache.lucene.index.SegmentReader;
 import org.apache.lucene.index.SegmentWriteState;
 import org.apache.lucene.search.AbstractDocIdSetIterator;
 import org.apache.lucene.search.AcceptDocs;
@@ -17,6 +21,7 @@ import org.apache.lucene.search.FilteredDocIdSetIterator;
 import org.apache.lucene.search.ScoreDoc;
 import org.apache.lucene.search.TopKnnCollector;
 import org.apache.lucene.search.knn.KnnSearchStrategy;
+import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.store.IOContext;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.hnsw.HnswGraph;
@@ -51,9 +56,29 @@ final class LuceneLine {
     return values.vectorValue(ordinal);
   }
 
-  /** Has the system read vectors ahead. */
-  static void prefetch(FloatVectorValues values, int[] ordinals) throws IOException {
-    values.prefetch(ordinals, ordinals.length);
+  /** A folder, to be searched. */
+  static FSDirectory directory(Path folder) throws IOException {
+    return new ReadingDirectory(folder);
+  }
+
+  /** Has the system read ahead in the vectors of a segment, until what it returns is closed. */
+  static Closeable readAhead(LeafReader reader) throws IOException {
+    return FilterLeafReader.unwrap(reader) instanceof SegmentReader segment
+            && segment.directory() instanceof ReadingDirectory folder
+        ? folder.readAhead(segment.getSegmentName())
+        : () -> {};
+  }
+
+  /** Has the system read some vectors, all at once. */
+  static void prefetch(LeafReader reader, FloatVectorValues values, int[] ordinals)
+      throws IOException {
+    values.prefetch(ordinals, ordinals.length); // which those behind a quantised copy do not heed
+    if (values.size() == reader.maxDoc()
+        && FilterLeafReader.unwrap(reader) instanceof SegmentReader segment
+        && segment.directory() instanceof ReadingDirectory folder) {
+      folder.prefetch(
+          segment.getSegmentName(), values.size(), values.getVectorByteLength(), ordinals);
+    }
   }
 
   static int ordToDoc(FloatVectorValues values, int ordinal) {

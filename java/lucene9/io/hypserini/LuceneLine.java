@@ -1,6 +1,8 @@
 package io.hypserini;
 
+import java.io.Closeable;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.concurrent.ExecutorService;
 import org.apache.lucene.codecs.HnswGraphProvider;
 import org.apache.lucene.codecs.KnnVectorsFormat;
@@ -12,6 +14,7 @@ import org.apache.lucene.index.SegmentWriteState;
 import org.apache.lucene.search.DocIdSetIterator;
 import org.apache.lucene.search.ScoreDoc;
 import org.apache.lucene.search.TopKnnCollector;
+import org.apache.lucene.store.FSDirectory;
 import org.apache.lucene.store.IOContext;
 import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.hnsw.HnswGraph;
@@ -45,8 +48,18 @@ final class LuceneLine {
     return randomAccess(values).vectorValue(ordinal);
   }
 
+  /** A folder, to be searched. This line gives the system no advice. */
+  static FSDirectory directory(Path folder) throws IOException {
+    return FSDirectory.open(folder);
+  }
+
+  /** Nothing was advised against. */
+  static Closeable readAhead(LeafReader reader) {
+    return () -> {};
+  }
+
   /** This line cannot read ahead. */
-  static void prefetch(FloatVectorValues values, int[] ordinals) {}
+  static void prefetch(LeafReader reader, FloatVectorValues values, int[] ordinals) {}
 
   static int ordToDoc(FloatVectorValues values, int ordinal) {
     return randomAccess(values).ordToDoc(ordinal);
