@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,8 @@ def main(argv: list[str] | None = None) -> None:
         f" q-nets, correlation with their mean gradient {np.mean(near):.3f} (lowest"
         f" {min(near):.3f})"
     )
-    print_likeness(data)
-    results: dict[str, Any] = {"machine": describe(), "building": [], "searching": []}
-    filtered, faiss = [], []
+    results: dict[str, Any] = {"machine": describe(), "likeness": print_likeness(data)}
+    results |= {name: [] for name in ("building", "searching", "filters", "faiss")}
     sizes = sorted(args.sizes)
     folders = {
         (size, vectors): index_of(args, data, size, vectors)
@@ -75,18 +75,17 @@ def main(argv: list[str] | None = None) -> None:
             results["searching"] += apart(measure, folder / "index", facts, data, best, walks)
             if args.filters:
                 shares = apart(measure_filters, folder / "index", data)
-                filtered += [[f"{size:,}", vectors, *row] for row in shares]
+                results["filters"] += [[f"{size:,}", vectors, *row] for row in shares]
         if args.faiss:
             docids = [[hit.docid for hit in hits] for hits in best]
             rows = apart(measure_faiss, args.cache, data, size, docids)
-            faiss += [[f"{size:,}", *row] for row in rows]
-    results["faiss"] = faiss
+            results["faiss"] += [[f"{size:,}", *row] for row in rows]
     print_building(results["building"])
     print_searching(results["searching"])
-    if filtered:
-        print_filters(filtered)
-    if faiss:
-        print_faiss(faiss)
+    if results["filters"]:
+        print_filters(results["filters"])
+    if results["faiss"]:
+        print_faiss(results["faiss"])
     args.results.parent.mkdir(parents=True, exist_ok=True)
     args.results.write_text(json.dumps(results, indent=1) + "\n")
 
@@ -147,8 +146,8 @@ def apart(work: Callable[..., Any], *arguments: Any) -> Any:
         return pool.apply(work, arguments)
 
 
-def print_likeness(data: ScaleData) -> None:
-    """Whether what is made is like what is real."""
+def print_likeness(data: ScaleData) -> dict[str, dict[str, float]]:
+    """Whether what is made is like what is real; the same as dictionaries of `Likeness`."""
     count = len(data.anchors)
     made = np.concatenate(list(data.blocks(2 * count)))[count:]
     rows = {"real": likeness(data.anchors), "made": likeness(made)}
@@ -160,6 +159,7 @@ def print_likeness(data: ScaleData) -> None:
             for kind, one in rows.items()
         ],
     )
+    return {kind: asdict(one) for kind, one in rows.items()}
 
 
 def print_building(rows: list[dict[str, Any]]) -> None:

@@ -173,7 +173,9 @@ public final class Index implements Closeable {
     float[] rows = new float[Math.multiplyExact(docs.length, dimension())];
     Arrays.fill(rows, Float.NaN);
     VectorCursor cursor = new VectorCursor(reader.leaves());
-    for (int i : forwards(docs)) {
+    int[] forwards = forwards(docs);
+    cursor.prefetch(Arrays.stream(forwards).map(i -> docs[i]).toArray());
+    for (int i : forwards) {
       if (cursor.seek(docs[i])) {
         System.arraycopy(cursor.vector(), 0, rows, i * dimension(), dimension());
       }

@@ -24,7 +24,7 @@ final class VectorCursor {
     this.leaves = leaves;
   }
 
-  /** Has the system read the vectors of ascending documents, which have one, all at once. */
+  /** Has the system read the vectors of ascending documents, as far as they have one, all at once. */
   void prefetch(int[] docs) throws IOException {
     int from = 0;
     for (LeafReaderContext context : leaves) {
@@ -33,12 +33,13 @@ final class VectorCursor {
       while (to < docs.length && docs[to] < context.docBase + reader.maxDoc()) {
         to++;
       }
-      if (from < to) {
-        FloatVectorValues vectors = reader.getFloatVectorValues(Fields.VECTOR);
-        int[] ordinals = Arrays.copyOfRange(docs, from, to);
-        for (int i = 0; i < ordinals.length; i++) {
-          ordinals[i] = Vectors.ordinal(vectors, reader.maxDoc(), ordinals[i] - context.docBase);
-        }
+      FloatVectorValues vectors = from < to ? reader.getFloatVectorValues(Fields.VECTOR) : null;
+      if (vectors != null) {
+        int[] ordinals =
+            Arrays.stream(docs, from, to)
+                .map(doc -> Vectors.ordinal(vectors, reader.maxDoc(), doc - context.docBase))
+                .filter(ordinal -> ordinal >= 0)
+                .toArray();
         LuceneLine.prefetch(reader, vectors, ordinals);
       }
       from = to;
