@@ -27,7 +27,7 @@ from benchmarks.scale.data import ScaleData, linearity, scale_data
 from benchmarks.scale.exact import exact_hits
 from benchmarks.scale.faiss_baselines import measure_faiss
 from benchmarks.scale.made import likeness
-from benchmarks.scale.measure import measure, measure_filters
+from benchmarks.scale.measure import measure, measure_deletions, measure_filters
 from hypserini import cli
 from hypserini.defaults import BUNDLED_MODEL
 from hypserini.pydocs.collection import make_collection
@@ -74,8 +74,9 @@ def main(argv: list[str] | None = None) -> None:
             walks = args.walks and vectors == args.formats[0]
             results["searching"] += apart(measure, folder / "index", facts, data, best, walks)
             if args.filters:
-                shares = apart(measure_filters, folder / "index", data)
-                results["filters"] += [[f"{size:,}", vectors, *row] for row in shares]
+                for how in (measure_filters, measure_deletions):
+                    shares = apart(how, folder / "index", data)
+                    results["filters"] += [[f"{size:,}", vectors, *row] for row in shares]
         if args.faiss:
             docids = [[hit.docid for hit in hits] for hits in best]
             rows = apart(measure_faiss, args.cache, data, size, docids)
@@ -113,7 +114,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--m", type=int, default=16, help="neighbours of a graph's node")
     parser.add_argument("--ef-construction", type=int, default=100, help="met to find them")
     parser.add_argument("--walks", action="store_true", help="the paper's walks as well")
-    parser.add_argument("--filters", action="store_true", help="searches under filters as well")
+    parser.add_argument(
+        "--filters", action="store_true", help="searches under filters and after deletions as well"
+    )
     parser.add_argument("--faiss", action="store_true", help="dot products by Faiss as well")
     parser.add_argument("--cache", type=Path, default=Path(".cache/bench-scale"))
     parser.add_argument("--results", type=Path, default=Path(".cache/bench-scale/results.json"))
@@ -205,7 +208,7 @@ def print_searching(rows: list[dict[str, Any]]) -> None:
 def print_filters(rows: list[list[Any]]) -> None:
     """What filters cost."""
     table(
-        "tangent search under filters, k = 10",
+        "tangent search under filters and after deletions, k = 10",
         ["documents", "vectors", "let through", "first query ms", "median ms"],
         [[*row[:3], f"{row[3]:.1f}", f"{row[4]:.1f}"] for row in rows],
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from benchmarks.scale.data import ScaleData
 from hypserini import LuceneHypencoderSearcher
+from hypserini.index.writer import IndexWriter
 from hypserini.modeling import QNet
 from hypserini.search.costs import loss_at
 from hypserini.search.filters import Filter
@@ -189,18 +192,46 @@ def _seconds(run: Callable[[], object]) -> float:
 def measure_filters(index: Path, data: ScaleData) -> list[tuple[str, float, float]]:
     """Median milliseconds of the first and of the next queries under filters of several widths."""
     found = []
-    q_nets = data.q_nets
     with LuceneHypencoderSearcher(index, device="cpu", mode="tangent") as searcher:
-        generator = np.random.default_rng(2)
-        numbers = generator.permutation(searcher.num_docs)
+        numbers = _mixed(searcher.num_docs)
         shares = (("all", 1.0), ("90 %", 0.9), ("10 %", 0.1), ("1 %", 0.01))
         for name, share in shares:
             kept = [str(number) for number in numbers[: int(share * len(numbers))]]
             wanted = Filter.listed(searcher.index, kept) if share < 1 else None
-            first = _seconds(lambda: searcher.search(q_nets[0], 10, filter=wanted)) * 1e3  # noqa: B023
-            times = [
-                _seconds(lambda: searcher.search(q_net, 10, filter=wanted)) * 1e3  # noqa: B023
-                for q_net in q_nets
-            ]
-            found.append((name, first, float(np.median(times))))
+            found.append((name, *_first_and_next(searcher, data.q_nets, wanted)))
     return found
+
+
+def measure_deletions(index: Path, data: ScaleData) -> list[tuple[str, float, float]]:
+    """The same after deletions, each in a copy of the index whose files are links."""
+    found = []
+    for name, share in (("99 %, the rest deleted", 0.01), ("90 %, the rest deleted", 0.1)):
+        with TemporaryDirectory(dir=index.parent) as folder:
+            copy = Path(folder) / "index"
+            shutil.copytree(
+                index, copy, copy_function=os.link, ignore=shutil.ignore_patterns("write.lock")
+            )
+            dim = data.anchors.shape[1]
+            with IndexWriter(copy, dimension=dim, append=True) as writer:
+                numbers = _mixed(writer.num_docs)
+                writer.delete([str(number) for number in numbers[: int(share * len(numbers))]])
+                writer.commit({})
+            with LuceneHypencoderSearcher(copy, device="cpu", mode="tangent") as searcher:
+                found.append((name, *_first_and_next(searcher, data.q_nets, None)))
+    return found
+
+
+def _mixed(documents: int) -> np.ndarray:
+    return np.random.default_rng(2).permutation(documents)
+
+
+def _first_and_next(
+    searcher: LuceneHypencoderSearcher, q_nets: Sequence[QNet], wanted: Filter | None
+) -> tuple[float, float]:
+    """Milliseconds of the first query and the median of those after it."""
+    first = _seconds(lambda: searcher.search(q_nets[0], 10, filter=wanted)) * 1e3
+    times = [
+        _seconds(lambda: searcher.search(q_net, 10, filter=wanted)) * 1e3  # noqa: B023
+        for q_net in q_nets
+    ]
+    return first, float(np.median(times))
