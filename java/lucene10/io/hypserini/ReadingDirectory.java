@@ -70,7 +70,7 @@ final class ReadingDirectory extends MMapDirectory {
    *
    * @param size vectors in the segment, one a document
    */
-  synchronized void prefetch(String segment, int size, int vectorBytes, int[] ordinals)
+  void prefetch(String segment, int size, int vectorBytes, int[] ordinals)
       throws IOException {
     for (IndexInput file : of(segment)) {
       long start = file.length() - CodecUtil.footerLength() - (long) size * vectorBytes;
@@ -88,7 +88,7 @@ final class ReadingDirectory extends MMapDirectory {
     }
   }
 
-  private List<IndexInput> of(String segment) {
+  private synchronized List<IndexInput> of(String segment) {
     return raw.entrySet().stream()
         .filter(file -> file.getKey().startsWith(segment + "_"))
         .map(Map.Entry::getValue)
