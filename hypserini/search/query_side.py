@@ -116,15 +116,8 @@ class QuerySide:
         return QNet.cat([self.encoder.encode([q]) if isinstance(q, str) else q for q in queries])
 
     def _load(self) -> QueryEncoder:
-        encoder = self._made()
-        if self._smaller is not None:
-            model = encoder.model
-            check_size(self._smaller, model.q_net_config, model.nested, model.name)
-        return encoder
-
-    def _made(self) -> QueryEncoder:
         if self._model is None or isinstance(self._model, str):
-            return load_encoder(
+            encoder = load_encoder(
                 self._index,
                 self._metadata,
                 self._model,
@@ -134,4 +127,9 @@ class QuerySide:
                 max_length=self._max_length,
                 blocks=self._blocks,
             )
-        return QueryEncoder(self._model, max_length=self._max_length, blocks=self._blocks)
+        else:
+            encoder = QueryEncoder(self._model, max_length=self._max_length, blocks=self._blocks)
+        if self._smaller is not None:
+            model = encoder.model
+            check_size(self._smaller, model.q_net_config, model.nested, model.name)
+        return encoder
