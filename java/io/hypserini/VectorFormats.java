@@ -14,6 +14,9 @@ import org.apache.lucene.index.FieldInfo;
  * built and searched.
  */
 final class VectorFormats {
+  /** In the names of Lucene's formats that keep a second copy, and so of their files. */
+  private static final String QUANTIZED = "Quantized";
+
   private VectorFormats() {}
 
   /**
@@ -27,12 +30,12 @@ final class VectorFormats {
   /** Whether the format that a field was written in, ours or another's, searches a second copy. */
   static boolean isQuantized(FieldInfo field) {
     String format = field.getAttribute(PerFieldKnnVectorsFormat.PER_FIELD_FORMAT_KEY);
-    return format != null && format.contains("Quantized");
+    return format != null && format.contains(QUANTIZED);
   }
 
   /** Whether a file is that of the raw vectors which a second copy is searched for. */
   static boolean isRawBehindCopy(String file) {
-    return file.endsWith(".vec") && file.contains("Quantized");
+    return file.endsWith(".vec") && file.contains(QUANTIZED);
   }
 
   static boolean hasGraph(String name) {

@@ -70,8 +70,7 @@ final class ReadingDirectory extends MMapDirectory {
    *
    * @param size vectors in the segment, one a document
    */
-  void prefetch(String segment, int size, int vectorBytes, int[] ordinals)
-      throws IOException {
+  void prefetch(String segment, int size, int vectorBytes, int[] ordinals) throws IOException {
     for (IndexInput file : of(segment)) {
       long start = file.length() - CodecUtil.footerLength() - (long) size * vectorBytes;
       if (start > 0) {
