@@ -205,7 +205,7 @@ def _fill(
             encoder, chunks, lambda one: _texts(one[0])
         ):
             if not room_is_known and expected and _is_enough(metadata.consumed, collection):
-                _check_disk(writer, collection, metadata, expected, options)
+                _check_room(writer, collection, metadata, expected, options)
                 room_is_known = True
             bar.expect(expected)
             bar.phase("encoding")
@@ -237,7 +237,7 @@ def _is_enough(read: int, collection: Collection) -> bool:
     return read >= ENOUGH_TO_GUESS or collection.total_documents is not None
 
 
-def _check_disk(
+def _check_room(
     writer: IndexWriter,
     collection: Collection,
     metadata: IndexMetadata,
@@ -245,8 +245,8 @@ def _check_disk(
     options: IndexOptions,
 ) -> None:
     left = expected - metadata.consumed
-    options.check_disk(
-        writer.path,
+    options.check_room(
+        writer,
         left,
         metadata.dimension,
         int((collection.total_bytes or 0) * left / expected),

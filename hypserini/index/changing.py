@@ -11,11 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from hypserini.defaults import index_path
 from hypserini.errors import IndexingError
 from hypserini.formats.collection import Collection
 from hypserini.formats.workplace import LOCK
 from hypserini.index import lucene_files
 from hypserini.index.build import build_index
+from hypserini.index.consumed import Consumed
 from hypserini.index.metadata import PREFIX, IndexMetadata, find_model
 from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
@@ -70,18 +72,23 @@ def change_index(
         CollectionError: The collection is missing or malformed.
         ModelError: The model cannot be loaded or has other weights.
     """
+    index = Path(os.path.realpath(index_path(index)))  # other folders lie beside it
     folders = folders_of(index)
-    of_shards = read_shards(Path(index)) is not None
+    of_shards = read_shards(index) is not None
     if of_shards:
-        _recount(Path(index))  # after a call that was killed
+        _recount(index)  # after a call that was killed
     wanted = options or IndexOptions()
     if not (isinstance(delete, str) or delete is None):
         delete = sorted(set(delete))
         _tell_missing(folders, delete, resume)
+    metadata = [_metadata(folder) for folder in folders]
     encoder = None
     if add is not None:
-        encoder = _encoder(_metadata(folders[0]), folders[0], model, device, dtype)
-    likes = [wanted.like(_metadata(folder)) for folder in folders]
+        encoder = _encoder(metadata[0], folders[0], model, device, dtype)
+    with Index(folders) as opened:
+        similarity = opened.similarity  # what is empty says none
+    similarity = similarity or next((one.similarity for one in metadata if one.similarity), None)
+    likes = [replace(wanted.like(one), similarity=similarity) for one in metadata]
     besides: list[Path | None] = [None] * len(folders)
     if add is not None and encoder is not None:
         for number, (folder, like) in enumerate(zip(folders, likes, strict=True)):
@@ -91,14 +98,17 @@ def change_index(
                 else Collection(add, like.fields)
             )
             beside = folder.with_name(folder.name + ".added")
-            _encode_beside(source, beside, like, encoder, resume, progress)
+            like = replace(like, similarity=like.similarity or similarity)
+            _encode_beside(source, beside, like, encoder, metadata[number], resume, progress)
+            similarity = similarity or _metadata(beside).similarity or None
             besides[number] = beside
     changed = Changed(0, 0)
     for folder, like, taken in zip(folders, likes, besides, strict=True):
         one = _change(folder, like, taken, delete)
         changed = Changed(changed.added + one.added, changed.deleted + one.deleted)
     if of_shards:
-        _recount(Path(index))
+        _recount(index)
+        lucene_files.remove_notes(index)
     for taken in filter(None, besides):  # not before all shards have theirs: a kill can be mended
         lucene_files.remove(taken)
         (taken / LOCK).unlink(missing_ok=True)  # of a build that was killed at its very end
@@ -111,6 +121,7 @@ def _encode_beside(
     beside: Path,
     options: IndexOptions,
     encoder: dict[str, Any],
+    metadata: IndexMetadata,
     resume: bool,
     progress: bool,
 ) -> None:
@@ -123,6 +134,7 @@ def _encode_beside(
                     " remove that folder to start again."
                 )
     elif lucene_files.has_commit(beside):
+        _check_complete(source, beside, metadata)
         return
     build_index(
         source,
@@ -132,6 +144,22 @@ def _encode_beside(
         progress=progress,
         **encoder,
     )
+
+
+def _check_complete(source: Collection, beside: Path, metadata: IndexMetadata) -> None:
+    """Refuse an addition that is complete but of another collection or model than is asked for."""
+    noted = _user_data(beside)
+    added = _metadata(beside)
+    for what, before, now in (
+        ("of", added.collection, str(source.path)),
+        ("encoded by weights", added.fingerprint, metadata.fingerprint),
+    ):
+        if before != now:
+            raise IndexingError(
+                f"the addition in {beside} is {what} {before}, not {now}: give the same to resume,"
+                " or remove that folder to start again."
+            )
+    Consumed(source).check_whole(added.consumed, noted)
 
 
 def _change(
@@ -148,14 +176,14 @@ def _change(
         if isinstance(delete, str):
             writer.delete_matching(delete)
         for part in _parts(delete or ()) if not isinstance(delete, str) else ():
-            writer.delete(part)
+            writer.delete(part, for_good=True)
         if beside is not None:
             with Index(beside) as new:
                 added = new.num_docs
                 metadata = _sum(metadata, new)
                 docids = new.docids()
                 while part := list(islice(docids, AT_ONCE)):
-                    writer.delete(part)
+                    writer.delete(part, for_good=True)
             if added:
                 writer.add_indexes([beside])
         writer.finish_merges()

@@ -41,6 +41,31 @@ class Consumed:
             self._digest.update(f"{document.docid}\t{document.raw}\n".encode(errors="replace"))
             self._last = document.docid
 
+    def check_whole(self, count: int, user_data: Mapping[str, str]) -> None:
+        """Refuse a collection that holds other documents than when all of it was read.
+
+        It is read again only where its size is another.
+
+        Args:
+            count: The documents in what was built of it.
+            user_data: Of its commit; an earlier version's says nothing.
+
+        Raises:
+            CollectionError: It has changed.
+        """
+        if KEY not in user_data:
+            return
+        before, now = _noted(user_data[KEY])["bytes"], self._collection.total_bytes
+        if not before or before == now:
+            return
+        further = next(self.rest(count, user_data), None)
+        if further is not None:
+            raise CollectionError(
+                f"{self._collection.path} has changed since it was read to its end (document"
+                f" {further.docid} is new): give it as it was to resume, or --overwrite to start"
+                " again."
+            )
+
     def to_user_data(self) -> dict[str, str]:
         """The strings of a Lucene commit's user data."""
         size = self._collection.total_bytes

@@ -89,8 +89,6 @@ def index_vectors(
             _naming_sources(paths),
             options.writer(place.building, dimension, append=resume) as writer,
         ):
-            if metadata:
-                metadata.similarity = writer.similarity
             if resume and writer.committed_metadata:
                 done = _resumed(writer, place.building, done)
                 if metadata:
@@ -98,13 +96,13 @@ def index_vectors(
             total = _count(sources)
             if total is not None:
                 left_over = total - done.documents
-                options.check_disk(place.building, left_over, dimension, guessed=False)
+                options.check_room(writer, left_over, dimension, guessed=False)
             with BuildProgress(done.documents, total, shown=progress) as bar:
                 _write(writer, sources, dimension, metadata, done, options.commit_seconds, bar)
                 options.merge(writer, bar)
             if metadata:
                 metadata.complete = True
-            writer.commit(_user_data(metadata, done))
+            _commit(writer, metadata, done)
         place.finish()
     if metadata is None:
         logger.warning(
@@ -169,9 +167,9 @@ def _write(
         done.last = block.docids[-1]
         bar.advance(len(block.docids))
         if time.monotonic() - committed_at > commit_seconds:
-            writer.commit(_user_data(metadata, done))
+            _commit(writer, metadata, done)
             committed_at = time.monotonic()
-    writer.commit(_user_data(metadata, done))
+    _commit(writer, metadata, done)
 
 
 def _count(sources: Sequence[VectorSource]) -> int | None:
@@ -180,8 +178,11 @@ def _count(sources: Sequence[VectorSource]) -> int | None:
     return None if None in counts else sum(count or 0 for count in counts)
 
 
-def _user_data(metadata: IndexMetadata | None, done: VectorProgress) -> dict[str, str]:
-    return {**(metadata.to_user_data() if metadata else {}), **done.to_user_data()}
+def _commit(writer: IndexWriter, metadata: IndexMetadata | None, done: VectorProgress) -> None:
+    if metadata is not None:
+        metadata.similarity = writer.similarity
+    known = metadata.to_user_data() if metadata is not None else {}
+    writer.commit({**known, **done.to_user_data()})
 
 
 def _from_manifests(sources: Sequence[VectorSource], vectors: str) -> IndexMetadata | None:

@@ -54,7 +54,7 @@ def remove(folder: Path) -> None:
 def remove_notes(folder: Path) -> None:
     """Remove what we keep beside Lucene's files: it was of the documents of before."""
     for path in folder.iterdir():
-        if _is_our(path):
+        if _is_our(path) and path.name != LOCK:  # of a build beside them, perhaps
             path.unlink(missing_ok=True)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from hypserini import jvm
 from hypserini.errors import IndexingError
-from hypserini.index.metadata import IndexMetadata, way_to_model
+from hypserini.index.consumed import KEY
+from hypserini.index.lucene_files import has_commit
+from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model
 from hypserini.index.options import IndexOptions
 from hypserini.index.place import IndexPlace
 from hypserini.index.progress import BuildProgress
@@ -55,6 +57,8 @@ def merge_indexes(
                 f"{folders[0]} holds nothing that hypserini encoded: there is nothing to merge."
             )
         refuse_doubled(folders)
+        if resume:
+            _refuse_other(place.building)
         place.clear()
         place.building.mkdir(exist_ok=True)
         needed = sum(bytes_in(folder) for folder in folders)
@@ -77,6 +81,20 @@ def merge_indexes(
         place.finish()
     logger.info("merged %s documents", f"{documents:,}")
     return metadata
+
+
+def _refuse_other(building: Path) -> None:
+    """Refuse to begin again where documents were encoded or read: they would be gone."""
+    if not has_commit(building):
+        return
+    with Index(building) as begun:
+        noted = begun.metadata
+    for key, flag in ((KEY, "--collection"), (VECTORS_FROM, "--vectors-from")):
+        if key in noted:
+            raise IndexingError(
+                f"the build in {building} was begun with {flag} and not with --merge: give the"
+                " same to resume, or --overwrite to start again."
+            )
 
 
 def doubled_docid(folders: Sequence[Path]) -> str | None:

@@ -52,7 +52,7 @@ def build_on_cluster(
         HypseriniError: As a task raised it; what was committed stays and can be resumed.
     """
     with connected(cluster.address) as ray:
-        share = share_of(ray, cluster, build.shards)
+        share = share_of(ray, cluster, build.shards, least=1)
         build = replace(build, options=replace(build.options, threads=share.threads))
         similarity = build.options.similarity
         if similarity is None:
@@ -66,22 +66,29 @@ def build_on_cluster(
 
 
 def similarity_of_first(build: ShardBuild, threads: int) -> str | None:
-    """The similarity that the first documents of the first shard suit, which all shards take.
+    """The similarity that the first documents of the first shard with any suit, for all shards.
 
     As without a cluster, where the first shard is complete before the next is begun.
     """
     from hypserini.encode.encoders import BATCHES_IN_A_CHUNK
 
     _set_threads(threads)
-    done = build.complete(0)
-    if done is not None:
-        return done.similarity or None
+    complete = [build.complete(number) for number in range(build.shards)]
+    for one in complete:
+        if one is not None and one.similarity:
+            return one.similarity
+    size = build.options.batch_size * BATCHES_IN_A_CHUNK
+    firsts = (
+        list(islice(build.collection(number), size))
+        for number, done in enumerate(complete)
+        if done is None
+    )
+    documents = next(filter(None, firsts), None)
+    if documents is None:
+        return None
     encoder = document_encoder(
         build.model, build.settings, build.options, build.device, build.dtype
     )
-    documents = list(islice(build.collection(0), build.options.batch_size * BATCHES_IN_A_CHUNK))
-    if not documents:
-        return None
     vectors = encoder.encode([document.contents for document in documents])
     with tempfile.TemporaryDirectory() as folder:
         writer = build.options.writer(Path(folder), encoder.model.dim, append=False)

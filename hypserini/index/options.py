@@ -74,9 +74,28 @@ class IndexOptions:
         else:
             writer.finish_merges(bar.merging)
 
-    def check_disk(
-        self, folder: Path, documents: int, dimension: int, text_bytes: int = 0, *, guessed: bool
+    def check_room(
+        self,
+        writer: IndexWriter,
+        documents: int,
+        dimension: int,
+        text_bytes: int = 0,
+        *,
+        guessed: bool,
     ) -> None:
-        """Refuse a build that the disk cannot hold; see `resources.check_disk`."""
+        """Refuse a build that the disk or, at its end, Java's memory cannot hold.
+
+        Args:
+            writer: Of the index.
+            documents: That are still to come.
+            dimension: Of their vectors.
+            text_bytes: Of their texts.
+            guessed: That is a guess from a part of them.
+
+        Raises:
+            IndexingError: See `resources.check_disk` and `IndexWriter.check_optimize`.
+        """
         needed = index_bytes(documents, dimension, self.vectors, self.m, text_bytes)
-        check_disk(folder, needed, merged=self.optimize, is_estimate=guessed)
+        check_disk(writer.path, needed, merged=self.optimize, is_estimate=guessed)
+        if self.optimize and not guessed:
+            writer.check_optimize(documents)

@@ -16,10 +16,11 @@ from hypserini.formats.collection import Collection, Document
 from hypserini.formats.workplace import LOCK, BusyError, ForeignError, Workplace
 from hypserini.index import lucene_files
 from hypserini.index.build import build_index
+from hypserini.index.consumed import Consumed
 from hypserini.index.metadata import IndexMetadata
 from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
-from hypserini.index.shards import Shards, read_shards
+from hypserini.index.shards import Shards, joined, read_shards
 from hypserini.settings import EncodingSettings
 
 if TYPE_CHECKING:
@@ -108,19 +109,30 @@ class ShardBuild:
         return ShardOfCollection(self.source, self.options.fields, number, self.shards)
 
     def complete(self, number: int) -> IndexMetadata | None:
-        """The metadata of a shard that is complete."""
+        """The metadata of a shard that is complete.
+
+        Raises:
+            CollectionError: The collection has changed since.
+        """
         folder = self.folder(number)
         if not lucene_files.has_commit(folder):
             return None
         with Index(folder) as index:
-            return IndexMetadata.from_user_data(index.metadata, str(folder))
+            noted = index.metadata
+        metadata = IndexMetadata.from_user_data(noted, str(folder))
+        if metadata is not None:
+            Consumed(self.collection(number)).check_whole(metadata.consumed, noted)
+        return metadata
 
     def build(
         self, number: int, model: str | DualEncoder, *, progress: bool = False
     ) -> IndexMetadata:
         """Build a shard, go on with one that was begun, or leave one that is complete."""
         folder = self.folder(number)
-        return self.complete(number) or build_index(
+        done = self.complete(number)
+        if done is not None and not isinstance(model, str):
+            _check_model(done, model, folder)
+        return done or build_index(
             self.collection(number),
             folder,
             model,
@@ -131,6 +143,14 @@ class ShardBuild:
             resume=folder.with_name(folder.name + ".building").exists(),
             progress=progress,
             collection_name=self.name,
+        )
+
+
+def _check_model(done: IndexMetadata, model: DualEncoder, folder: Path) -> None:
+    if done.fingerprint != model.fingerprint:
+        raise IndexingError(
+            f"{folder} was encoded by {done.model}, which has other weights than {model.name}: give"
+            " the same --model to resume, or --overwrite to start again."
         )
 
 
@@ -192,7 +212,14 @@ def build_shards(
     target = Path(os.path.realpath(index_path(index)))
     name = collection_name or str(collection)
     place = Workplace(target)
-    generation = _claim(place, {"shards": shards, "collection": name}, resume, overwrite)
+    begun_with = {
+        "shards": shards,
+        "collection": name,
+        "fields": ",".join(options.fields or ()),
+        "max-length": options.max_length,
+        "vectors": options.vectors,
+    }
+    generation = _claim(place, begun_with, resume, overwrite)
     try:
         if not resume:
             _remove_generation(target, generation)
@@ -204,6 +231,7 @@ def build_shards(
             built = elsewhere(build)
         else:
             built = _one_after_another(build, model, progress)
+        joined([one.to_user_data() for one in built], [target / name for name in build.names])
         documents = [one.consumed for one in built]
         Shards(build.names, documents, built[0].model, built[0].fingerprint).write(target)
         _remove_generation(target, _other(generation))
@@ -253,8 +281,8 @@ def _one_after_another(
     built: list[IndexMetadata] = []
     for number in range(build.shards):
         built.append(build.build(number, model, progress=progress))
-        options = replace(build.options, similarity=built[0].similarity or None)
-        build = replace(build, options=options)
+        told = next((one.similarity for one in built if one.similarity), None)
+        build = replace(build, options=replace(build.options, similarity=told))
     return built
 
 
@@ -295,12 +323,13 @@ def _claim(place: Workplace, notes: dict[str, Any], resume: bool, overwrite: boo
     if generation not in GENERATIONS:  # nothing was begun
         manifest = read_shards(target)
         generation = GENERATIONS[manifest is not None and shard_name(0) in manifest.shards]
-    if noted and noted != notes:
-        place.release()
-        raise IndexingError(
-            f"the build in {target} was begun with --shards {noted.get('shards')} of"
-            f" {noted.get('collection')}: give the same to resume, or another --index."
-        )
+    for flag, before in noted.items():
+        if flag in notes and before != notes[flag]:
+            place.release()
+            raise IndexingError(
+                f"the build in {target} was begun with --{flag} {before or 'unset'} and not"
+                f" {notes[flag] or 'unset'}: give the same to resume, or another --index."
+            )
     place.note(**notes, generation=generation)
     return generation
 

@@ -14,11 +14,15 @@ import numpy as np
 from hypserini import jvm
 from hypserini.errors import IndexingError, shown
 from hypserini.index.vector_formats import vector_format
+from hypserini.jvm.threads import waited_for
 
 MOST_THREADS = 1024
 
 BUFFER_MB = 256.0
 """Gathered before a segment is written; larger segments would be merged later, not less."""
+
+MOST_TEXT = 1 << 26
+"""Characters of texts that Java is given at once, but for those of a single document."""
 
 POLL_MS = 500
 """How often it is looked whether merges have ended."""
@@ -170,8 +174,8 @@ class IndexWriter:
             if texts is not None and len(texts) != len(ids):
                 raise ValueError(f"{len(ids)} ids but {len(texts)} {name}")
         _check_docids(ids)
-        for start in range(0, len(ids), self._rows):
-            block = slice(start, min(start + self._rows, len(ids)))
+        for block in _blocks(len(ids), self._rows, contents, raws):
+            start = block.start
             np.copyto(self._shared[: block.stop - start], vectors[block])
             names = jvm.pack(ids[block])
             written = None if contents is None else jvm.pack(contents[block])
@@ -179,11 +183,17 @@ class IndexWriter:
             with self._errors("cannot add documents"):
                 self._java.add(names, written, stored)
 
-    def delete(self, docids: Sequence[str]) -> None:
-        """Delete documents, committed or not; ids that do not exist are ignored."""
+    def delete(self, docids: Sequence[str], *, for_good: bool = False) -> None:
+        """Delete documents, committed or not; ids that do not exist are ignored.
+
+        Args:
+            docids: Their ids.
+            for_good: None of them is given to `add` before the next commit, so that none need be
+                remembered until then.
+        """
         names = jvm.pack(docids)
         with self._errors("cannot delete documents"):
-            self._java.delete(names)
+            self._java.delete(names, for_good)
 
     def delete_matching(self, query: str) -> None:
         """Delete the committed documents that match a query in Lucene's syntax.
@@ -235,6 +245,15 @@ class IndexWriter:
             self._java.optimize()
         self.finish_merges(waiting)
 
+    def check_optimize(self, further: int) -> None:
+        """Refuse what `optimize` would, where so many documents are added before.
+
+        Raises:
+            IndexingError: Java's memory has no room for the graph of all documents.
+        """
+        with self._errors(f"cannot merge the segments of {self.path} into one"):
+            self._java.checkOptimize(further)
+
     def finish_merges(self, waiting: Callable[[int], object] | None = None) -> None:
         """Give graphs to the segments that have none, and wait for all merges in the background.
 
@@ -270,8 +289,9 @@ class IndexWriter:
     def _close(self, how: Any) -> None:
         if self._open:
             self._open = False
+            # While Lucene builds a graph, it cannot be told to stop.
             with self._errors(f"cannot close the index {self.path}"):
-                how()
+                waited_for(how, f"the merge that runs in {self.path}")
 
     def __enter__(self) -> Self:
         return self
@@ -298,6 +318,21 @@ class IndexWriter:
             if error.classname == "io.hypserini.DuplicateDocid":
                 raise DuplicateDocid(str(error.innermessage)) from None
             raise IndexingError(f"{action}: {_why_not(error)}") from error
+
+
+def _blocks(
+    count: int, rows: int, contents: Sequence[str] | None, raws: Sequence[str] | None
+) -> Iterator[slice]:
+    """Blocks of so many documents, of some rows and not too much text."""
+    start = 0
+    while start < count:
+        end, size = start, 0
+        while end < min(count, start + rows) and (end == start or size < MOST_TEXT):
+            size += len(contents[end]) if contents is not None else 0
+            size += len(raws[end]) if raws is not None else 0
+            end += 1
+        yield slice(start, end)
+        start = end
 
 
 def _why_not(error: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,9 +12,13 @@ from typing import ParamSpec, TypeVar
 
 from hypserini.jvm.starting import detach
 
+logger = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+PATIENCE_S = 1.0
 
 AHEAD = 2
 """Results that may wait to be fetched, and be computed meanwhile, for each thread."""
@@ -31,6 +37,34 @@ def detached(function: Callable[P, R]) -> Callable[P, R]:
             detach()
 
     return task
+
+
+def waited_for(work: Callable[[], object], what: str) -> None:
+    """Do work in Java that may last, on a thread of its own: signals are handled meanwhile.
+
+    Args:
+        work: Goes on when the wait is interrupted, and ends with the process at the latest.
+        what: What is waited for, which is logged where it takes long.
+    """
+    failed: list[BaseException] = []
+
+    def task() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            detach()
+
+    thread = threading.Thread(target=task, name="hypserini-waiting", daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    if thread.is_alive():
+        logger.warning("waiting for %s; to interrupt once more ends at once", what)
+    while thread.is_alive():
+        thread.join(PATIENCE_S)
+    if failed:
+        raise failed[0]
 
 
 def side_by_side(

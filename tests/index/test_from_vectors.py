@@ -325,3 +325,12 @@ def test_a_resumed_build_knows_its_model_and_its_mean(tmp_path, tiny_model, caps
         assert one.metadata == other.metadata
         assert other.metadata["hypserini.consumed"] == "4500"
         assert other.raw("doc4499") == one.raw("doc4499")
+
+
+def test_a_document_is_added_to_an_index_of_vectors(tmp_path, tiny_model, collection) -> None:
+    vectors = encode(collection, tiny_model, tmp_path / "vectors")
+    index = index_from(vectors, at=tmp_path / "index")
+    (tmp_path / "one.jsonl").write_text('{"id": "new", "contents": "graph walk"}\n')
+    assert command(index_command, "--index", index, "--add", tmp_path / "one.jsonl") == 0
+    with Index(index) as opened:
+        assert opened.holds(["new", "doc0001"]) == [True, True]

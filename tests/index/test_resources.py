@@ -13,6 +13,7 @@ import pytest
 from conftest import make_documents, write_jsonl
 
 from hypserini import LuceneHypencoderSearcher
+from hypserini.errors import IndexingError
 from hypserini.index import resources
 from hypserini.index.__main__ import main
 from hypserini.index.reader import Index
@@ -142,3 +143,13 @@ def test_a_containers_memory_counts_where_it_has_less(tmp_path: Path, monkeypatc
     for written, expected in (("max", machine), ("1048576", 1 << 20), (str(1 << 62), machine)):
         limit.write_text(f"{written}\n")
         assert resources.all_memory() == expected
+
+
+def test_one_graph_needs_memory(tmp_path: Path) -> None:
+    """A graph is merged on Java's heap; that it has no room is told before it is begun."""
+    with IndexWriter(tmp_path / "index", dimension=2) as writer:
+        writer.check_optimize(1000)
+        with pytest.raises(IndexingError, match=r"the graph of 2,000,000,000 documents .*--memory"):
+            writer.check_optimize(2_000_000_000)
+    with IndexWriter(tmp_path / "flat", dimension=2, vectors="flat") as writer:
+        writer.check_optimize(2_000_000_000)

@@ -99,10 +99,11 @@ def test_the_shards_share_out_the_documents(made) -> None:
 
 
 def test_an_interrupted_build_of_shards_goes_on(
-    tmp_path, collection, tiny_model, monkeypatch, capsys
+    tmp_path, collection, tiny_model, other_model, monkeypatch, capsys
 ) -> None:
     from hypserini.index import sharded
 
+    collection = Path(shutil.copy(collection, tmp_path))
     base = ["--collection", str(collection), "--model", str(tiny_model), "--quiet"]
     flags = [*base, "--index", str(tmp_path / "index"), "--shards", "3"]
     real, begun = sharded.build_index, []
@@ -118,9 +119,17 @@ def test_an_interrupted_build_of_shards_goes_on(
     for given, said in (
         (flags, "give --resume"),
         ([*flags[:-1], "4", "--resume"], "begun with --shards 3"),
+        ([*flags, "--max-length", "9", "--resume"], "begun with --max-length unset and not 9"),
+        ([*flags, "--model", str(other_model), "--resume"], "which has other weights than"),
     ):
         assert build(given) == 2
         assert said in capsys.readouterr().err
+    text = collection.read_text()
+    more = next(f"more{n}" for n in range(99) if sharded.shard_of(f"more{n}", 3) == 0)
+    collection.write_text(text + f'{{"id": "{more}", "contents": "of a complete shard"}}\n')
+    assert build([*flags, "--resume"]) == 2
+    assert f"document {more} is new" in capsys.readouterr().err
+    collection.write_text(text)
     assert search(["--index", str(tmp_path / "index"), "--query", "graph"]) == 2
     assert "--resume" in capsys.readouterr().err
     assert build([*flags, "--resume"]) == 0
@@ -314,7 +323,7 @@ def test_what_cannot_be_changed_is_said(made, tmp_path, capsys) -> None:
     assert "need --index" in capsys.readouterr().err
 
 
-def test_an_interrupted_addition_is_gone_on_with(made, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_addition_is_gone_on_with(made, tmp_path, monkeypatch, capsys) -> None:
     from hypserini.index import changing
 
     index = shutil.copytree(made / "one", tmp_path / "one")
@@ -330,6 +339,14 @@ def test_an_interrupted_addition_is_gone_on_with(made, tmp_path, monkeypatch) ->
     with Index(index) as opened:
         assert opened.num_docs == DOCS
     monkeypatch.setattr(changing, "build_index", failing)  # nothing is encoded again
+    other = write_jsonl(tmp_path / "other.jsonl", make_documents(9, seed=6))
+    assert build(["--index", str(index), "--add", str(other), "--resume"]) == 2
+    assert f"is of {more}, not {other}" in capsys.readouterr().err
+    text = more.read_text()
+    more.write_text(text + '{"id": "further", "contents": "graph"}\n')
+    assert build([*flags, "--resume"]) == 2
+    assert "document further is new" in capsys.readouterr().err
+    more.write_text(text)
     assert build([*flags, "--resume"]) == 0
     with Index(index) as opened:
         assert opened.num_docs == DOCS
@@ -353,3 +370,86 @@ def test_a_merge_that_was_killed_is_gone_on_with(made, tmp_path, committed) -> N
     assert build([*flags, "--resume"]) == 0
     with Index(tmp_path / "one") as one, Index(made / "shards-2") as shards:
         assert sorted(one.docids()) == sorted(shards.docids())
+
+
+def test_a_merge_does_not_begin_in_what_was_encoded(made, tmp_path, capsys) -> None:
+    place = IndexPlace(tmp_path / "one")
+    place.__enter__()
+    for file in (made / "one").iterdir():
+        shutil.copy(file, place.building)
+    place._workplace.release()  # as a kill leaves it
+    flags = ["--merge", str(made / "shards-2"), "--index", str(tmp_path / "one"), "--resume"]
+    assert build(flags) == 2
+    assert "was begun with --collection and not with --merge" in capsys.readouterr().err
+    with Index(place.building) as index:
+        assert index.num_docs == DOCS
+
+
+def test_few_documents_in_many_shards_suit_one_similarity(tmp_path, tiny_model, capsys) -> None:
+    few = write_jsonl(
+        tmp_path / "few.jsonl", [{"id": f"doc{n}", "contents": "graph " * n} for n in range(5)]
+    )
+    index = tmp_path / "index"
+    flags = ["--collection", str(few), "--model", str(tiny_model), "--shards", "6", "--quiet"]
+    assert build([*flags, "--index", str(index)]) == 0
+    with Index(index) as opened:
+        assert opened.num_docs == 5
+    for number in range(4):  # into empty ones, too
+        one = write_jsonl(tmp_path / "one.jsonl", [{"id": f"new{number}", "contents": "a tree"}])
+        assert build(["--index", str(index), "--add", str(one), "--quiet"]) == 0
+    with LuceneHypencoderSearcher(index, device="cpu") as searcher:
+        assert len(searcher.search("graph", 20)) == 9
+
+
+def test_the_index_that_one_stands_in(made, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(shutil.copytree(made / "one", tmp_path / "one"))
+    more = write_jsonl(tmp_path / "more.jsonl", [{"id": "new", "contents": "graph"}])
+    assert build(["--index", ".", "--add", str(more), "--delete", "id:doc0001", "--quiet"]) == 0
+    with Index(".") as index:
+        assert index.holds(["new", "doc0001"]) == [True, False]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["more.jsonl", "one"]
+
+
+def test_a_merge_brings_back_what_was_deleted(made, tmp_path) -> None:
+    flags = ["--merge", str(made / "one"), "--index", str(tmp_path / "copy"), "--quiet"]
+    assert build(flags) == 0
+    assert build(["--index", str(tmp_path / "copy"), "--delete", "id:doc0001"]) == 0
+    assert build([*flags, "--overwrite"]) == 0
+    with Index(tmp_path / "copy") as index:
+        assert index.num_docs == DOCS
+        assert index.holds(["doc0001"]) == [True]
+
+
+def test_shards_are_changed_beside_an_unfinished_build_that_replaces_them(
+    made, tmp_path, collection, tiny_model, monkeypatch
+) -> None:
+    from hypserini.index import sharded
+
+    index = shutil.copytree(made / "shards-2", tmp_path / "index")
+    flags = ["--collection", str(collection), "--model", str(tiny_model), "--quiet"]
+    flags += ["--index", str(index), "--shards", "2"]
+    real, begun = sharded.build_index, []
+
+    def failing(source, folder, *args, **kwargs):
+        begun.append(folder.name)
+        if len(begun) == 2:
+            raise IndexingError("no room")
+        return real(source, folder, *args, **kwargs)
+
+    monkeypatch.setattr(sharded, "build_index", failing)
+    assert build([*flags, "--overwrite"]) == 2
+    assert build(["--index", str(index), "--delete", "id:doc0001"]) == 0
+    assert build([*flags, "--resume"]) == 0
+    assert begun == ["shard-000b", "shard-001b", "shard-001b"]
+
+
+def test_emptied_shards_take_one_similarity_again(tmp_path, tiny_model) -> None:
+    documents = [{"id": f"doc{n}", "contents": "graph " * (n + 1)} for n in range(12)]
+    few = write_jsonl(tmp_path / "few.jsonl", documents)
+    flags = ["--index", str(tmp_path / "index"), "--quiet"]
+    base = ["--collection", str(few), "--model", str(tiny_model), "--shards", "6"]
+    assert build([*flags, *base]) == 0
+    assert build([*flags, "--delete", "id:doc*"]) == 0
+    assert build([*flags, "--add", str(few)]) == 0
+    with Index(tmp_path / "index") as index:
+        assert index.num_docs == 12

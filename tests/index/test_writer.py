@@ -13,6 +13,7 @@ import pytest
 
 from hypserini import jvm
 from hypserini.errors import IndexingError
+from hypserini.index import writer as writer_module
 from hypserini.index.reader import Index
 from hypserini.index.writer import DuplicateDocid, IndexWriter
 
@@ -381,3 +382,13 @@ def test_a_full_disk_is_told_with_what_to_do(small_disk) -> None:
         with pytest.raises(IndexingError, match=r"No space left on device.*make room.*--resume"):
             fill()
         writer.rollback()
+
+
+def test_long_texts_are_given_to_java_in_parts(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(writer_module, "MOST_TEXT", 100)
+    ids = [f"d{number}" for number in range(20)]
+    raws = ["x" * (number * 9) for number in range(20)]
+    with IndexWriter(tmp_path / "index", dimension=2) as writer:
+        writer.add(ids, np.ones((20, 2), np.float32), None, raws)
+    with Index(tmp_path / "index") as index:
+        assert [index.raw(docid) for docid in ids] == raws

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
 import pytest
 
-from hypserini.jvm.threads import AHEAD, side_by_side
+from hypserini.jvm.threads import AHEAD, side_by_side, waited_for
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -66,3 +67,19 @@ def test_an_error_comes_in_its_turn_and_ends_the_work() -> None:
     with pytest.raises(ValueError, match="item 2"):
         next(results)
     assert len(begun) <= 3 + AHEAD * 2
+
+
+def test_what_is_waited_for_can_be_interrupted(caplog) -> None:
+    ended = threading.Event()
+    timer = threading.Timer(1.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        waited_for(lambda: ended.wait(60), "a merge")
+    ended.set()
+    assert "waiting for a merge" in caplog.text
+
+    def failing() -> None:
+        raise ValueError("said")
+
+    with pytest.raises(ValueError, match="said"):
+        waited_for(failing, "nothing")

@@ -34,6 +34,12 @@ public final class DocumentWriter implements Closeable {
   private static final long BLOCK_BYTES = 16L << 20;
   private static final int MOST_ROWS = 4096;
 
+  /** Made before there is no memory for it. */
+  private static final Refused NO_ROOM =
+      new Refused(
+          "Java has not enough memory to merge the segments: give more (--memory), and go on from the"
+              + " last commit (--resume).");
+
   private final FSDirectory directory;
   private final IndexWriter writer;
   private VectorSimilarityFunction similarity; // null until the first vectors tell
@@ -216,6 +222,9 @@ public final class DocumentWriter implements Closeable {
     while (cause != null && cause.getCause() != null) {
       cause = cause.getCause();
     }
+    if (cause instanceof OutOfMemoryError) {
+      throw NO_ROOM;
+    }
     if (cause instanceof Error error) {
       throw error;
     }
@@ -225,13 +234,19 @@ public final class DocumentWriter implements Closeable {
     throw consequence;
   }
 
-  /** Deletes the documents of these ids, committed or not; ids that do not exist are ignored. */
-  public void delete(byte[] ids) throws IOException {
+  /**
+   * Deletes the documents of these ids, committed or not; ids that do not exist are ignored.
+   *
+   * @param forGood none is added again before the next commit, so that none need be remembered
+   */
+  public void delete(byte[] ids, boolean forGood) throws IOException {
     Texts packed = new Texts(ids);
     changed = true;
     Term[] terms = new Term[packed.count()];
     for (int i = 0; i < terms.length; i++) {
-      docids.delete(packed.utf8(i));
+      if (!forGood) {
+        docids.delete(packed.utf8(i));
+      }
       terms[i] = new Term(Fields.ID, BytesRef.deepCopyOf(packed.utf8(i)));
     }
     writer.deleteDocuments(terms);
@@ -340,11 +355,17 @@ public final class DocumentWriter implements Closeable {
    * after the next {@link #commit} or {@link #close}.
    */
   public void optimize() throws IOException {
+    checkOptimize(0);
     try {
       writer.forceMerge(1, false);
     } catch (IllegalStateException e) {
       throw first(e);
     }
+  }
+
+  /** Refuses to {@link #optimize} with so many further documents where memory does not suffice. */
+  public void checkOptimize(int further) {
+    merges.checkOneGraph((long) numDocs() + further);
   }
 
   /**

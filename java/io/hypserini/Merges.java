@@ -3,6 +3,7 @@ package io.hypserini;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.util.Locale;
 import java.util.concurrent.ExecutorService;
 import org.apache.lucene.codecs.KnnVectorsFormat;
 import org.apache.lucene.index.ConcurrentMergeScheduler;
@@ -28,6 +29,7 @@ final class Merges implements Closeable {
   private final TieredMergePolicy policy;
   private final Workers workers; // null where one thread is enough
   private final int threads;
+  private long nodeBytes; // of a graph's node on the heap; 0 without a graph
 
   Merges(int threads, boolean hasGraphs) {
     this.threads = threads;
@@ -44,11 +46,27 @@ final class Merges implements Closeable {
   void configure(IndexWriterConfig config, int m, int dimension) {
     policy.setNoCFSRatio(0);
     policy.setForceMergeDeletesPctAllowed(0);
-    double nodes = Runtime.getRuntime().maxMemory() / 3.0 / (NODE_BYTES + NEIGHBOUR_BYTES * 2L * m);
+    long bytes = NODE_BYTES + NEIGHBOUR_BYTES * 2L * m;
+    nodeBytes = policy instanceof GraphMergePolicy ? bytes : 0;
+    double nodes = Runtime.getRuntime().maxMemory() / 3.0 / bytes;
     double megabytes = nodes * Float.BYTES * dimension / (1 << 20);
     policy.setMaxMergedSegmentMB(Math.max(LEAST_LARGEST_MB, megabytes));
     config.setMergePolicy(policy);
     config.setMergeScheduler(scheduler);
+  }
+
+  /** Refuses to merge so many documents into one segment where the heap has no room for its graph. */
+  void checkOneGraph(long documents) {
+    long needed = documents * nodeBytes;
+    long most = Runtime.getRuntime().maxMemory() / 5 * 4;
+    if (needed > most) {
+      throw new Refused(
+          String.format(
+              Locale.ROOT,
+              "the graph of %,d documents takes about %,d MiB of Java's memory, of which there are"
+                  + " %,d for it: give more (--memory), or do without --optimize.",
+              documents, needed >> 20, most >> 20));
+    }
   }
 
   /** Begins the merges by which the segments without a graph get one, if there are to be graphs. */

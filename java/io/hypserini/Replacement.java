@@ -87,8 +87,13 @@ public final class Replacement {
     return commit == null
         ? new HashSet<>()
         : commit.asList().stream()
-            .map(segment -> StringHelper.idToString(segment.info.getId()))
+            // The second is another after every deletion.
+            .map(segment -> id(segment.info.getId()) + id(segment.getId()))
             .collect(Collectors.toSet());
+  }
+
+  private static String id(byte[] id) {
+    return id == null ? "" : StringHelper.idToString(id);
   }
 
   /** Null if there is none, or none that this Lucene can read. */

@@ -63,6 +63,9 @@ final class Workers implements Closeable {
       Thread.currentThread().interrupt();
       throw new InterruptedIOException("interrupted while documents were added");
     }
+    if (first != null && first.getCause() instanceof Error error) {
+      throw error; // no memory, say: what it means is known by its class
+    }
     if (first != null) {
       throw new IOException(first.getCause());
     }
