@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+from pathlib import Path
 
 ROUND_TRIP = """
 import sys, numpy as np
@@ -42,3 +44,11 @@ def run(
         timeout=120,
         check=False,
     )
+
+
+def piped(path: Path) -> Path:
+    """A named pipe beside a file, which what is in the file comes out of, once."""
+    pipe = path.with_suffix(".pipe")
+    os.mkfifo(pipe)
+    threading.Thread(target=lambda: pipe.write_bytes(path.read_bytes()), daemon=True).start()
+    return pipe

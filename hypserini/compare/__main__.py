@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     from hypserini.evaluate.measures import parse_measure
     from hypserini.evaluate.report import make_report
     from hypserini.formats.qrels import load_qrels
-    from hypserini.formats.runs import read_run
+    from hypserini.formats.runs import Run
     from hypserini.formats.topics import load_topics
 
     check_writable(args.output)
@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> None:
         check_writable(picture)
     measures = [parse_measure(measure) for measure in args.measures]
     queries = dict(load_topics(args.topics).items) if args.topics else {}
-    report = make_report(load_qrels(args.qrels), args.runs, measures)
+    runs: dict[str, Run] = {}
+    report = make_report(load_qrels(args.qrels), args.runs, measures, keep=runs)
     with ExitStack() as opened:
         texts = None
         if args.index:
@@ -75,8 +76,8 @@ def run(args: argparse.Namespace) -> None:
 
             index = Index([defaults.index_path(folder) for folder in args.index])
             texts = StoredTexts(opened.enter_context(index)).texts
-        runs = [read_run(path) for path in args.runs]
-        pair = pair_up(report, runs, depth=args.depth, queries=queries, texts=texts)
+        both = [runs[path] for path in args.runs]
+        pair = pair_up(report, both, depth=args.depth, queries=queries, texts=texts)
     with atomic_output(args.output) as file:
         file.write(render(pair))
     if args.picture:

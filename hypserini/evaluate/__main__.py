@@ -13,6 +13,7 @@ from hypserini.formats.output import atomic_output, check_writable
 
 if TYPE_CHECKING:
     from hypserini.formats.qrels import Qrels
+    from hypserini.formats.runs import Run
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -77,8 +78,9 @@ def evaluate(args: argparse.Namespace) -> None:
         raise MeasureError("p-MRR compares one run with --changed-run: give one --run.")
     if args.per_query not in (None, "-"):
         check_writable(args.per_query)
-    report = reports.make_report(load_qrels(args.qrels), args.runs, measures, args.baseline)
-    followed = _follow(args, report.qrels) if args.changed_run is not None else None
+    runs: dict[str, Run] | None = {} if args.changed_run is not None else None
+    report = reports.make_report(load_qrels(args.qrels), args.runs, measures, args.baseline, runs)
+    followed = _follow(args, report.qrels, runs[args.runs[0]]) if runs is not None else None
     if args.json:
         per_query = args.per_query == "-"
         value = reports.as_json(report, per_query=per_query)
@@ -98,13 +100,13 @@ def evaluate(args: argparse.Namespace) -> None:
             file.write(reports.as_tsv(report))
 
 
-def _follow(args: argparse.Namespace, original: Qrels) -> dict[str, float]:
+def _follow(args: argparse.Namespace, original: Qrels, run: Run) -> dict[str, float]:
     from hypserini.evaluate.instructions import p_mrr
     from hypserini.formats.qrels import load_qrels
     from hypserini.formats.runs import read_run
 
     changed = load_qrels(args.changed_qrels)
-    return p_mrr(original, changed, read_run(args.runs[0]), read_run(args.changed_run))
+    return p_mrr(original, changed, run, read_run(args.changed_run))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from hypserini.errors import RunError
 from hypserini.evaluate.measures import Measure, Scores, default_measures, evaluate, mean
 from hypserini.evaluate.significance import Comparison, compare
 from hypserini.formats.qrels import Qrels
-from hypserini.formats.runs import read_run
+from hypserini.formats.runs import Run, read_run
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def make_report(
     runs: Sequence[str | Path],
     measures: Sequence[Measure] = (),
     baseline: str | Path | None = None,
+    keep: dict[str, Run] | None = None,
 ) -> Report:
     """Evaluate run files; topics that a run misses count 0 and are logged.
 
@@ -51,6 +52,7 @@ def make_report(
         runs: run files.
         measures: default: the paper's for these judgements.
         baseline: one of the runs, or another file; default: the first run.
+        keep: where the runs themselves go, by their files: a pipe is read but once.
 
     Raises:
         RunError: a run that is missing, malformed, or has no judged topic.
@@ -63,7 +65,7 @@ def make_report(
     if len(set(paths)) < len(paths):
         raise RunError("the same run is given twice: name each run once.")
     labels = _labels(paths)
-    scores = {label: _evaluate(qrels, path, wanted) for path, label in labels.items()}
+    scores = {label: _evaluate(qrels, path, wanted, keep) for path, label in labels.items()}
     base = labels[str(baseline) if baseline is not None else paths[0]] if len(paths) > 1 else None
     comparisons: dict[str, dict[Measure, Comparison]] = {}
     if base is not None:
@@ -137,8 +139,12 @@ def _comparison_json(comparison: Comparison | None) -> dict[str, float | None]:
     return {"difference": comparison.difference, "p": p}
 
 
-def _evaluate(qrels: Qrels, path: str, measures: Sequence[Measure]) -> Scores:
+def _evaluate(
+    qrels: Qrels, path: str, measures: Sequence[Measure], keep: dict[str, Run] | None
+) -> Scores:
     run = read_run(path)
+    if keep is not None:
+        keep[path] = run
     try:
         scores = evaluate(qrels, run, measures)
     except RunError as error:

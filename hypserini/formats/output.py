@@ -169,6 +169,10 @@ def atomic_output(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO]
             beside.unlink(missing_ok=True)
 
 
+_UTF8: dict[str, Any] = {"encoding": "utf-8", "errors": "replace"}
+"""A path or a flag need not be UTF-8; ids and texts are, since they were read."""
+
+
 @contextmanager
 def _layers(raw: _File, place: Path, mode: str) -> Iterator[IO]:
     """Buffer a file and, for text, encode it and compress it if its name says so."""
@@ -177,10 +181,10 @@ def _layers(raw: _File, place: Path, mode: str) -> Iterator[IO]:
             yield buffered
         elif place.name.endswith(".gz"):
             with gzip.GzipFile("", "wb", fileobj=buffered, mtime=0) as packed:
-                with io.TextIOWrapper(packed, encoding="utf-8") as file:
+                with io.TextIOWrapper(packed, **_UTF8) as file:
                     yield file
         else:
-            with io.TextIOWrapper(buffered, encoding="utf-8") as file:
+            with io.TextIOWrapper(buffered, **_UTF8) as file:
                 yield file
 
 

@@ -16,6 +16,8 @@ from hypserini.formats.values import Malformed
 
 # TREC Deep Learning judges passages from 0 to 3 and counts 2 and 3 as relevant.
 _DEEP_LEARNING = re.compile(r"\bdl-?(?:20)?(19|20|21|22|23|hard)\b|\b20(19|20|21)qrels-pass\b")
+# Of its documents, those of grade 1 count as well.
+_DOCUMENTS = re.compile(r"\b(docs?|documents?)\b")
 # trec_eval keeps a grade in 32 bits.
 _GRADE = re.compile(r"[+-]?[0-9]{1,9}")
 _MSMARCO_DEV = re.compile(r"\bmsmarco-(v\d-)?passage-dev\b|\bqrels-dev-small\b")
@@ -53,6 +55,7 @@ def load_qrels(name_or_path: str | Path) -> Qrels:
     """
     path = Path(name_or_path)
     name = str(name_or_path)
+    named = path.name  # and not its folders
     if not is_file(path):
         if ir_datasets.is_dataset(name):
             try:
@@ -63,12 +66,12 @@ def load_qrels(name_or_path: str | Path) -> Qrels:
             raise RunError(f"{path} is a folder: give a qrels file, or a name such as dl19.")
         if len(path.parts) > 1 or path.suffix in (".tsv", ".txt", ".qrels", ".gz"):
             raise RunError(f"the qrels file {path} does not exist.")
-        name = names.canonical_name(name)
+        named = name = names.canonical_name(name)
         try:
             path = names.find(names.QRELS, name)
         except names.UnknownNameError as error:
             raise RunError(str(error)) from error
-    return Qrels(name, read_qrels(path), _kind(path, name))
+    return Qrels(name, read_qrels(path), _kind(path, named))
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
@@ -114,7 +117,7 @@ def read_judgements(path: str | Path) -> Iterator[tuple[int, str, str, int]]:
 def _kind(path: Path, name: str) -> str | None:
     for known in (names.plain(name), names.plain(path.name)):
         if _DEEP_LEARNING.search(known):
-            return "dl"
+            return None if _DOCUMENTS.search(known) else "dl"
         if _MSMARCO_DEV.search(known):
             return "msmarco-dev"
     return None

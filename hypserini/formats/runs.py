@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -99,13 +99,17 @@ def write_run(
         yield RunWriter(file, format, tag)
 
 
-def read_run(path: str | Path) -> Run:
+def read_run(path: str | Path, lines: dict[str, int] | None = None) -> Run:
     """Read a run in any format that `write_run` writes, or `qid docid score`; .gz is decompressed.
 
     TREC runs are sorted by score, as trec_eval does; equal scores keep the order of the file. If
     their lines or ranks say otherwise, that is logged once, with the line. MS MARCO runs have no
     scores: they get 1/rank. Whether three columns end in ranks or in scores is told by all lines:
     ranks rise from 1 within a topic, scores fall. A first line may name the columns.
+
+    Args:
+        path: the file.
+        lines: where the first line of each topic goes.
 
     Raises:
         RunError: a missing or empty file, a malformed line, a document twice for one topic, or
@@ -125,6 +129,8 @@ def read_run(path: str | Path) -> Run:
             )
         documents.add(docid)
         run.setdefault(qid, []).append((docid, score))
+        if lines is not None:
+            lines.setdefault(qid, line)
     if not run:
         raise RunError(f"the run {path} is empty.")
     if records.are_ranks():
@@ -138,12 +144,3 @@ def read_run(path: str | Path) -> Run:
     for hits in run.values():
         hits.sort(key=lambda hit: -hit[1])
     return run
-
-
-def first_lines(path: str | Path, qids: Sequence[str]) -> list[int]:
-    """The first line of a run that is about each of some of its topics."""
-    lines: dict[str, int] = {}
-    for line, qid, _, _ in RunRecords(path):
-        if lines.setdefault(qid, line) == line and all(wanted in lines for wanted in qids):
-            break
-    return [lines[qid] for qid in qids]

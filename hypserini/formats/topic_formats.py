@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from html import unescape
+from html import escape, unescape
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,7 @@ _XML_TAG = re.compile(r"<(/?)(\w+)\b[^<>]*>")
 
 
 def _parse_xml(content: str, path: str | Path) -> Iterator[tuple[str, Record]]:
+    content = _plain_xml(content)
     at, line = 0, 1
     for opening in re.finditer(r"<topic\b([^<>]*)>", content):
         line += content.count("\n", at, opening.start())
@@ -195,6 +196,24 @@ def _parse_xml(content: str, path: str | Path) -> Iterator[tuple[str, Record]]:
         yield f"line {line}", topic
 
 
+def _plain_xml(content: str) -> str:
+    """XML without its comments, of which only the line ends stay, and with CDATA as plain text."""
+    parts = []
+    at = 0
+    for start in re.finditer(r"<!--|<!\[CDATA\[", content):
+        if start.start() < at:
+            continue
+        is_comment = start[0] == "<!--"
+        end = content.find("-->" if is_comment else "]]>", start.end())
+        if end < 0:
+            break
+        inside = content[start.end() : end]
+        parts.append(content[at : start.start()])
+        parts.append("\n" * inside.count("\n") if is_comment else escape(inside, quote=False))
+        at = end + 3
+    return "".join([*parts, content[at:]])
+
+
 def _unescaped(text: str) -> str:
     try:
         return unescape(text)
@@ -204,12 +223,12 @@ def _unescaped(text: str) -> str:
 
 def _parse_json(content: str, path: str | Path) -> Iterator[tuple[str, Record]]:
     try:
-        value = parse_json(content)
+        value = parse_json(content, unique=True)
     except Malformed as error:
         lines = content.split("\n")
         first = next(text for text in lines if text.strip())
         try:
-            parse_json(first)
+            parse_json(first, unique=True)
         except Malformed:
             raise TopicsError(f"{path}, line {1 + error.line}: {error}") from error
         yield from _parse_json_lines(lines, path)
@@ -231,7 +250,7 @@ def _parse_json_lines(lines: Iterable[str], path: str | Path) -> Iterator[tuple[
         if text.strip():
             where = f"{path}, line {line}"
             with placed(where, TopicsError):
-                value = parse_json(text)
+                value = parse_json(text, unique=True)
             yield f"line {line}", _checked(value, where)
 
 

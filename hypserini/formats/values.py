@@ -49,8 +49,12 @@ def not_utf8(error: UnicodeDecodeError) -> Malformed:
     )
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
     """Return the value of a JSON text.
+
+    Args:
+        text: the text.
+        unique: refuse an object that has a key twice, of which else the last counts.
 
     Raises:
         Malformed: it is no JSON, nested too deeply, or holds a number of thousands of digits.
@@ -58,15 +62,24 @@ def parse_json(text: str | bytes) -> Any:
     if isinstance(text, bytes):
         text = decode(text)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique if unique else None)
     except json.JSONDecodeError as error:
         if text[-1:].isspace():  # what breaks off at the end does so in the last line with text
-            return parse_json(text.rstrip())
+            return parse_json(text.rstrip(), unique=unique)
         raise Malformed(
             f"malformed JSON ({error.msg} at column {error.colno}).", error.lineno - 1
         ) from error
     except (ValueError, RecursionError) as error:
         raise Malformed(f"malformed JSON ({json_limit(error)}).") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise Malformed(f"the key {shown(key)} is there twice.")
+        found[key] = value
+    return found
 
 
 def json_limit(error: Exception) -> str:

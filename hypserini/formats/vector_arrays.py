@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from hypserini.errors import CollectionError, shorten
+from hypserini.errors import CollectionError, shorten, shown
 from hypserini.formats.docids import read_docids
 from hypserini.formats.faiss_files import FlatIndex, read_flat_index
 from hypserini.formats.reading import placed, read_lines, reading
@@ -19,6 +19,7 @@ from hypserini.formats.vector_blocks import (
     BLOCK,
     PendingBlock,
     VectorBlock,
+    docid_of,
     make_block,
     to_floats,
 )
@@ -31,10 +32,10 @@ ID_FILES = ("docids.txt", "docid", "ids.txt")
 def read_npy_vectors(file: Path) -> Iterator[PendingBlock]:
     """Yield the blocks of an .npy file `[documents, dimension]`, which is mapped."""
     vectors = _open_npy(file)
-    documents = file.with_name(DOCUMENTS)
-    texts = read_lines(documents, CollectionError) if documents.is_file() else None
+    names = (DOCUMENTS, f"{DOCUMENTS}.gz")
+    documents = next((file.with_name(n) for n in names if file.with_name(n).is_file()), None)
     docids = _docids_beside(file, len(vectors))
-    yield from _blocks(file, vectors, docids, texts)
+    yield from _blocks(file, vectors, docids, documents)
 
 
 def count_npy_vectors(file: Path) -> int:
@@ -104,17 +105,25 @@ def _docids_beside(file: Path, count: int | None) -> list[str]:
 
 
 def _blocks(
-    file: Path, vectors: np.ndarray, docids: list[str], texts: Iterable[tuple[int, str]] | None
+    file: Path, vectors: np.ndarray, docids: list[str], documents: Path | None
 ) -> Iterator[PendingBlock]:
-    """Blocks of an array; `texts` are lines of JSON."""
-    stream = iter(texts or ())
+    """Blocks of an array, with the texts of a file of as many lines of JSON."""
+    stream = iter(read_lines(documents, CollectionError) if documents is not None else ())
     for start in range(0, len(docids), BLOCK):
         rows = slice(start, min(start + BLOCK, len(docids)))
         count = rows.stop - rows.start
-        records = list(islice(stream, count)) if texts is not None else None
-        if records is not None and len(records) < count:
-            raise CollectionError(f"{file.with_name(DOCUMENTS)} ends before {file} does.")
-        yield PendingBlock(count, partial(_block, file, vectors, docids[rows], rows, records))
+        beside = None
+        if documents is not None:
+            records = list(islice(stream, count))
+            if len(records) < count:
+                raise CollectionError(f"{documents} ends before {file} does.")
+            beside = partial(_texts, documents, docids[rows], records)
+        yield PendingBlock(count, partial(_block, file, vectors, docids[rows], rows, beside))
+    if (further := next(stream, None)) is not None:
+        raise CollectionError(
+            f"{documents}, line {further[0]}: {file} has only {len(docids):,} vectors; they are"
+            " not of one encoding."
+        )
 
 
 def _block(
@@ -122,28 +131,41 @@ def _block(
     vectors: np.ndarray,
     docids: list[str],
     rows: slice,
-    records: list[tuple[int, str]] | None,
+    texts: Callable[[], list[tuple[str | None, str | None]]] | None,
 ) -> VectorBlock:
     place = f"{file}, rows {rows.start + 1} to {rows.stop}"
     # A copy: what is mapped need not lie where numbers may.
     block = to_floats(np.array(vectors[rows]))
-    if records is None:
+    if texts is None:
         return VectorBlock(docids, block, None, None, place)
+    contents, raws = zip(*texts(), strict=True)
+    return make_block(docids, block, contents, raws, place)
+
+
+def _texts(
+    documents: Path, docids: list[str], records: list[tuple[int, str]]
+) -> list[tuple[str | None, str | None]]:
+    """The contents and the stored JSON of some lines, which belong to these documents."""
     texts = []
-    for line, record in records:
-        with placed(f"{file.with_name(DOCUMENTS)}, line {line}", CollectionError):
-            texts.append(_text(record))
-    return make_block(docids, block, [text for text, _ in texts], [raw for _, raw in texts], place)
+    for docid, (line, record) in zip(docids, records, strict=True):
+        with placed(f"{documents}, line {line}", CollectionError):
+            texts.append(_text(docid, record))
+    return texts
 
 
-def _text(record: str) -> tuple[str | None, str | None]:
-    """The contents and the stored JSON of a line of `documents.jsonl`."""
+def _text(docid: str, record: str) -> tuple[str | None, str | None]:
     try:
         found = parse_json(record)
     except Malformed:
         found = None
-    if isinstance(found, dict):
-        contents, raw = found.get("contents"), found.get("raw")
-        if isinstance(contents, str | None) and isinstance(raw, str | None):
-            return contents, raw
+    if not isinstance(found, dict):
+        raise Malformed("expected a JSON object with contents and raw.")
+    if "id" in found and docid_of(found["id"]) != docid:
+        raise Malformed(
+            f"the text of {shown(found['id'])}, where {shown(docid)} has its vector: they are not"
+            " of one encoding."
+        )
+    contents, raw = found.get("contents"), found.get("raw")
+    if isinstance(contents, str | None) and isinstance(raw, str | None):
+        return contents, raw
     raise Malformed("expected a JSON object with contents and raw.")

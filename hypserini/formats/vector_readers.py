@@ -87,9 +87,18 @@ class VectorSource:
 
     def pending(self) -> Iterator[PendingBlock]:
         """Yield the same blocks unparsed: to pass over them costs little more than reading."""
+        count = 0
         for file, read in self._readers:
             with reading(file, CollectionError, "vector file"):
-                yield from read(file)
+                for block in read(file):
+                    count += block.count
+                    yield block
+        noted = self.manifest.documents if self.manifest is not None else 0
+        if noted and count != noted:
+            raise CollectionError(
+                f"{self.path} holds {count:,} vectors, and {MANIFEST} tells of"
+                f" {noted:,}: copy it whole, or encode it again."
+            )
 
 
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -186,7 +186,7 @@ def write_vectors(folder: str | Path, manifest: Manifest) -> Iterator[VectorWrit
             yield writer
         finally:
             writer.close()
-        text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False)
+        text = json.dumps(asdict(manifest), indent=1)  # in ASCII: paths need not be UTF-8
         (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 

@@ -17,6 +17,12 @@ from hypserini.formats.output import atomic_output
 HUB = "hf"
 """The hub's own command line, which comes with transformers."""
 
+_HOW = (
+    *("--quiet", "--device", "--batch-size", "--threads", "--memory", "--commit-seconds"),
+    *("--cluster", "--cluster-cpus", "--cluster-gpus", "--explain-cost"),
+)
+"""Flags that change how something is made, and not what."""
+
 _KEPT = 8192
 """Characters kept of what a command said last."""
 
@@ -95,7 +101,7 @@ def _sentence(said: str, command: Sequence[str], status: int) -> str:
 def was_made_by(product: Path, command: Sequence[str]) -> bool | None:
     """Whether this command made a product; None where nothing beside it says so."""
     try:
-        return _note(product).read_text(encoding="utf-8").strip() == written(command)
+        return _note(product).read_text(encoding="utf-8").strip() == _noted(command)
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -103,7 +109,19 @@ def was_made_by(product: Path, command: Sequence[str]) -> bool | None:
 def note(product: Path, command: Sequence[str]) -> None:
     """Write beside a product which command made it."""
     with atomic_output(_note(product)) as file:
-        file.write(written(command) + "\n")
+        file.write(_noted(command) + "\n")
+
+
+def _noted(command: Sequence[str]) -> str:
+    """A command without the flags that change how and not what is made, in UTF-8."""
+    words: list[str] = []
+    leaving = False
+    for word in command:
+        if word.startswith("--"):
+            leaving = word.partition("=")[0] in _HOW
+        if not leaving:
+            words.append(word)
+    return written(words).encode(errors="replace").decode()
 
 
 def forget(product: Path) -> None:

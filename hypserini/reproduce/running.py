@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from glob import escape
 from pathlib import Path
 
 from hypserini import defaults
+from hypserini.formats.workplace import Workplace
 from hypserini.index.lucene_files import has_commit
+from hypserini.index.shards import read_shards
 from hypserini.reproduce import commands
 from hypserini.reproduce.commands import CommandFailed
 from hypserini.reproduce.matrix import Expected, Matrix, Row, Task
@@ -193,17 +196,19 @@ class Runner:
         command += ["--index", str(index), "--model", model, *flags]
         self._stop_if_failed(index)
         anew = self.overwrite and index not in self._made
-        if has_commit(index) and not anew:
-            if commands.was_made_by(index, command) is False:
+        if _is_index(index) and not anew:
+            if commands.was_made_by(index, [*command, *self.index_flags]) is False:
                 raise CommandFailed(
                     f"the index {index} was made by another command, which {index}.command holds: "
                     "give --overwrite, or another --output."
                 )
             self.tell(f"# {index} is there")
             return
-        begun = index.with_name(f"{index.name}.building").exists() and not anew
-        extra = [*self.index_flags, *(["--overwrite"] if has_commit(index) else [])]
-        self._execute(index, command, [*extra, *(["--resume"] if begun else [])])
+        begun = index.with_name(f"{index.name}.building").exists() or Workplace(index).is_ours
+        how = ["--overwrite"] if anew else ["--resume"] if begun else []
+        for run in (self.output / "runs").glob(f"{escape(index.name)}.*.txt"):
+            commands.forget(run)  # of an index that will be no more
+        self._execute(index, [*command, *self.index_flags], how)
 
     def _search(
         self, run: Path, index: Path, model: str, topics: str, flags: Sequence[str]
@@ -213,15 +218,17 @@ class Runner:
         command += ["--topics", topics, "--output", str(run), *flags]
         self._stop_if_failed(run)
         anew = (self.overwrite or index in self._made) and run not in self._made
+        command += self.search_flags
         if run.exists() and not anew and commands.was_made_by(run, command):
             self.tell(f"# {run} is there")
             return
-        self._execute(run, command, self.search_flags)
+        self._execute(run, command)
 
-    def _execute(self, product: Path, command: Sequence[str], extra: Sequence[str]) -> None:
+    def _execute(self, product: Path, command: Sequence[str], extra: Sequence[str] = ()) -> None:
         """Run the command that makes a product, and note it. `extra` changes how, not what."""
         self._say([*command, *extra])
-        commands.forget(product)
+        if not _is_index(product):  # else it stays what it is if this fails
+            commands.forget(product)
         try:
             commands.run([*command, *extra])
         except CommandFailed as error:
@@ -238,6 +245,10 @@ class Runner:
     def _say(self, command: Sequence[str]) -> None:
         self.ran.append(commands.written(command))
         self.tell(f"$ {self.ran[-1]}")
+
+
+def _is_index(folder: Path) -> bool:
+    return has_commit(folder) or (folder.is_dir() and read_shards(folder) is not None)
 
 
 def _in(folder: Path, text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import piped
 
 from hypserini.compare.__main__ import main as compare
 from hypserini.index.writer import IndexWriter
@@ -149,3 +150,9 @@ def test_what_is_missing_is_said_and_nothing_is_written(files, capsys) -> None:
         assert compare([*base, *flags]) == 2
         assert said in capsys.readouterr().err
         assert not output.exists()
+
+
+def test_runs_may_come_from_pipes(files) -> None:
+    files |= {name: piped(files[name]) for name in ("a", "b")}
+    text, _ = page(files)
+    assert "a.pipe" in text

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 
 import pytest
+from processes import piped
 
 from hypserini.evaluate.__main__ import main
 
@@ -127,3 +129,19 @@ def test_cacm(cacm, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "means over 52 judged topics" in out
     assert out.split()[-3:] == ["1.0000", "1.0000", "1.0000"]
+
+
+def test_a_name_that_is_not_utf8(files, capsys):
+    strange = files / os.fsdecode(b"r\xe9.txt")
+    strange.write_bytes((files / "good.txt").read_bytes())
+    assert evaluate(files, "--run", str(strange), "--per-query", str(files / "o.tsv")) == 0
+    assert (files / "o.tsv").read_text().startswith("measure\tqid\tr?.txt\n")
+
+
+def test_runs_may_come_from_pipes(files, capsys):
+    pipes = [piped(files / f"{name}.txt") for name in ("good", "bad")]
+    judged = (files / "qrels.txt").read_text()
+    (files / "changed.txt").write_text(judged.replace("7 0 relevant 1", "7 0 relevant 0"))
+    changed = ["--changed-qrels", str(files / "changed.txt"), "--changed-run", str(pipes[1])]
+    assert evaluate(files, "--run", str(pipes[0]), *changed) == 0
+    assert "p-MRR" in capsys.readouterr().out

@@ -67,11 +67,17 @@ def test_names_are_found_in_the_caches_of_both_pyserinis(
         ("qrels.dev.small.tsv", "msmarco-dev"),
         ("qrels.txt", None),
         ("qrels.dl190.txt", None),
+        ("qrels.dl19-doc.txt", None),
+        ("2019qrels-docs.txt", None),
     ],
 )
 def test_files_tell_their_kind_by_their_names(tmp_path, file, kind):
     (tmp_path / file).write_text("1 0 a 2\n")
     assert load_qrels(tmp_path / file).kind == kind
+    # The name of a folder says nothing.
+    (tmp_path / "dl20").mkdir()
+    (tmp_path / "dl20" / "mine.txt").write_text("1 0 d 1\n")
+    assert load_qrels(tmp_path / "dl20" / "mine.txt").kind is None
 
 
 @pytest.mark.parametrize(

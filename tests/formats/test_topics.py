@@ -109,6 +109,18 @@ def trec(*numbers: str) -> str:
     return "".join(f"<top><num> {n} </num><title>t</title></top>\n" for n in numbers)
 
 
+def test_comments_and_cdata_of_xml(tmp_path):
+    text = "<topics>\n<!-- <topic number='9'>\n<query>old</query></topic> -->\n"
+    text += "<topic number='1'><query><![CDATA[R&D <tax>]]></query></topic>\n<topic number='2'>"
+    with pytest.raises(TopicsError, match="line 5: the topic is not closed"):
+        load_topics(write(tmp_path / "t.xml", text))
+    text += "<query>a &amp; b</query></topic></topics>"
+    assert load_topics(write(tmp_path / "t.xml", text)).items == [
+        ("1", "R&D <tax>"),
+        ("2", "a & b"),
+    ]
+
+
 def test_ids_stay_as_they_are(tmp_path):
     ids = ["T12", "026", "AR26", "MB01", "1-a", "0", "12"]
     for name, text in (
@@ -340,6 +352,7 @@ def test_known_names_that_are_not_cached_say_where_to_put_the_file(tmp_path, mon
         ),
         ("t.xml", "<topic><query>a</query></topic>", r"line 1: the topic has no id"),
         ("t.xml", "<html><body>", r"no <top> and no <topic>"),
+        ("t.json", '{"1": "first", "1": "second"}', r"the key '1' is there twice"),
         ("t.jsonl", '{"qid": 1.5, "text": "a"}', r"line 1: the id is not a string"),
         ("t.jsonl", '{"qid": "a b", "text": "a"}', r"line 1: the id 'a b' contains white space"),
         ("t.jsonl", '{"qid": ' + "9" * 5000 + "}", r"line 1: malformed JSON \(a number has"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -254,6 +256,21 @@ def test_texts_beside_that_cannot_be_used(tmp_path, line: str) -> None:
     assert "ends before" in refused(tmp_path / "v.npy")
 
 
+def test_texts_beside_are_those_of_the_same_documents(tmp_path) -> None:
+    np.save(tmp_path / "v.npy", ROWS[:2])
+    beside(tmp_path, "ab")
+    lines = [json.dumps({"id": docid, "contents": f"of {docid}"}) + "\n" for docid in "abc"]
+    documents = tmp_path / "documents.jsonl"
+    documents.write_text("".join(lines))
+    assert "documents.jsonl, line 3: " in refused(tmp_path / "v.npy")
+    documents.write_text("".join(lines[1:]))
+    assert "documents.jsonl, line 1: the text of 'b', where 'a'" in refused(tmp_path / "v.npy")
+    documents.unlink()
+    (tmp_path / "documents.jsonl.gz").write_bytes(gzip.compress("".join(lines[:2]).encode()))
+    [block] = VectorSource(tmp_path)
+    assert block.contents == ["of a", "of b"]
+
+
 # JSON lines
 
 
@@ -370,6 +387,23 @@ def test_manifests_that_are_none(tmp_path, text: str) -> None:
     beside(tmp_path)
     (tmp_path / MANIFEST).write_text(text)
     assert MANIFEST in refused(tmp_path)
+
+
+def test_a_copy_that_is_not_whole_is_told(tmp_path) -> None:
+    manifest = Manifest("jsonl", "m", "f", 4, "cls", 8, "c", documents=50)
+    with write_vectors(tmp_path / "made", manifest) as writer:
+        writer.write(DOCIDS, ROWS, [""] * 50, [""] * 50)
+    lines = (tmp_path / "made" / "embeddings.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "made" / "embeddings.jsonl").write_text("".join(lines[:48]))
+    assert "holds 48 vectors, and" in refused(tmp_path / "made")
+
+
+def test_a_collection_need_not_lie_at_a_path_in_utf8(tmp_path) -> None:
+    strange = os.fsdecode(b"donn\xe9es/corpus.jsonl")
+    manifest = Manifest("npy", "m", "f", 4, "cls", 8, strange, documents=50)
+    with write_vectors(tmp_path / "made", manifest) as writer:
+        writer.write(DOCIDS, ROWS, [""] * 50, [""] * 50)
+    assert VectorSource(tmp_path / "made").manifest.collection == strange
 
 
 def test_missing_vectors(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -54,5 +55,9 @@ def test_notes(tmp_path):
     commands.note(product, ["a", "b c"])
     assert commands.was_made_by(product, ["a", "b c"])
     assert commands.was_made_by(product, ["a", "b", "c"]) is False
+    strange = ["a", "--index", os.fsdecode(b"\xe9")]
+    commands.note(product, [*strange, "--device=cuda", "--batch-size", "3"])
+    assert commands.was_made_by(product, [*strange, "--quiet"])  # made otherwise, and the same
+    assert not commands.was_made_by(product, [*strange, "--hits", "9"])
     commands.forget(product)
     assert commands.was_made_by(product, ["a", "b c"]) is None

@@ -70,6 +70,37 @@ def test_a_folder_of_beir(make_runner, row, beir, tmp_path, in_process):
     assert {value.result for value in third.values} == {NO_FIGURE}
 
 
+def test_a_run_goes_with_its_index(make_runner, row, beir, in_process, tmp_path):
+    both = [row, replace(row, name="again", search="tangent")]
+    for each in both:
+        make_runner().run(each)
+    corpus = beir / "corpus.jsonl"
+    corpus.write_text(corpus.read_text() + '{"_id": "more", "title": "", "text": "graph walk"}\n')
+    make_runner(overwrite=True).run(both[0])
+    in_process.clear()
+    make_runner().run(both[1])  # in another session
+    assert [line.split()[2] for line in in_process] == ["hypserini.search", "hypserini.evaluate"]
+
+
+def test_an_overwrite_that_fails_leaves_the_index_what_it_is(
+    make_runner, row, beir, in_process, monkeypatch
+):
+    make_runner().run(row)
+
+    def failing(*_: object, **__: object) -> str:
+        raise commands.CommandFailed("killed")
+
+    flags = {"index_flags": ["--batch-size", "7"]}
+    with monkeypatch.context() as patched:
+        patched.setattr(commands, "run", failing)
+        assert make_runner(overwrite=True).run(row).why_not == "killed"
+    assert make_runner(**flags).run(row).why_not is None
+    other = replace(make_runner().matrix.collections[row.task], collection=str(beir / "other"))
+    runner = make_runner()
+    runner.matrix.collections[row.task] = other
+    assert "was made by another command" in (runner.run(row).why_not or "")
+
+
 def test_an_index_of_another_command_is_not_used(make_runner, row, in_process, tmp_path):
     index = tmp_path / "out" / "indexes" / f"{row.task}.tiny"
     index.mkdir(parents=True)
