@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from conftest import make_documents, write_jsonl
 
 from hypserini import LuceneHypencoderSearcher, ShardedHypencoderSearcher
 from hypserini.cluster.connection import ClusterOptions, Share, connected, share_of
-from hypserini.cluster.crew import AGAIN, Crew, Gone, refuse_gone
+from hypserini.cluster.crew import AGAIN, AT_ONCE, Crew, Gone, refuse_gone
 from hypserini.cluster.signals import fault_handlers_kept
 from hypserini.cluster.tasks import run_tasks
 from hypserini.errors import ClusterError, IndexingError
@@ -168,6 +169,9 @@ def test_an_object_that_works_longer_than_patience_is_waited_for(ray: Any, tmp_p
     try:
         crew.call("say", "made")
         assert crew.call("work", 4.5) == ["a"]
+        with ThreadPoolExecutor(AT_ONCE) as threads:  # as many as it answers at once
+            found = threads.map(lambda _: crew.call("work", 6), range(AT_ONCE))
+            assert list(found) == [["a"]] * AT_ONCE
     finally:
         crew.close()
 
@@ -243,6 +247,9 @@ def test_given_documents_are_ranked_wherever_they_lie(
     )
     assert ranked(found) == ranked(expected)
     assert [found[qid].missing for qid in qids] == [expected[qid].missing for qid in qids]
+    few = ["doc0001", "doc0002", *(f"nowhere{number}" for number in range(5))]
+    found = there.rerank(texts[0], few, 2, drop_missing=True)
+    assert sorted(hit.docid for hit in found) == few[:2]
 
 
 def test_bm25_has_the_statistics_of_the_whole(

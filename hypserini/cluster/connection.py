@@ -118,26 +118,86 @@ def _connect(ray: Any, address: str) -> None:
         raise ClusterError(f"the Ray cluster at {address} cannot be joined: {error}") from error
 
 
-def share_of(ray: Any, options: ClusterOptions, together: int) -> Share:
-    """What each of some tasks or actors gets, where so many are to run at once.
+def share_of(ray: Any, options: ClusterOptions, together: int, least: int | None = None) -> Share:
+    """What each of some tasks or actors gets, of which so many are to run at once.
 
-    By default an equal share of all processors and GPUs, at most those of one node and at most one
-    GPU.
+    By default as much as leaves room for all of them on the nodes: at most one GPU, and processors
+    of the nodes that have GPUs where there are any.
+
+    Args:
+        ray: The connected module.
+        options: What of it is asked for.
+        together: How many are to run at once.
+        least: How many must have room at once; by default all.
 
     Raises:
-        ClusterError: No node has as much as the options ask for.
+        ClusterError: No node has as much as the options ask for, or there is no room for so many.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    shares = []
-    for name, asked, most in (("CPU", options.cpus, None), ("GPU", options.gpus, 1.0)):
-        there = [float(node.get(name, 0)) for node in nodes] or [0.0]
+    nodes = [
+        (float(node["Resources"].get("CPU", 0)), float(node["Resources"].get("GPU", 0)))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    for name, asked, there in zip(
+        ("cpus", "gpus"), (options.cpus, options.gpus), zip(*nodes, strict=True), strict=False
+    ):
         if asked is not None and asked > max(there):
             raise ClusterError(
-                f"--cluster-{name.lower()}s {asked:g} is more than any node of the cluster has"
+                f"--cluster-{name} {asked:g} is more than any node of the cluster has"
                 f" ({max(there):g}): give less."
             )
-        fair = min(sum(there) / together, max(there), *([most] if most else []))
-        # Ray counts in ten thousandths, and more than 1 in whole ones.
-        fair = float(int(fair)) if fair >= 1 else int(fair * 1000) / 1000
-        shares.append(fair if asked is None else asked)
-    return Share(*shares)
+    gpus = options.gpus if options.gpus is not None else _gpus(nodes, together)
+    shares = [Share(cpus, gpus) for cpus in _cpus(nodes, gpus, options.cpus, together)]
+    rooms = [sum(_room(node, share) for node in nodes) for share in shares]
+    for share, room in zip(shares, rooms, strict=True):
+        if room >= together:
+            return share
+    least = together if least is None else least
+    if not rooms or max(rooms) < least:
+        raise ClusterError(
+            f"the cluster has room for {max(rooms, default=0)} processes of the {least} that are"
+            f" needed at once, with {shares[-1].cpus if shares else 0:g} processors and {gpus:g}"
+            " GPUs each on one node: give less by --cluster-cpus, --cluster-gpus or"
+            " --cluster-replicas, or add nodes."
+        )
+    return shares[rooms.index(max(rooms))]
+
+
+Node = tuple[float, float]
+"""The processors and the GPUs of a node."""
+
+
+def _gpus(nodes: list[Node], together: int) -> float:
+    """A GPU, or the part of one that leaves room for all."""
+    there = int(sum(gpus for _, gpus in nodes))
+    if not there:
+        return 0.0
+    return int(10_000 / -(-together // there)) / 10_000  # Ray counts in ten thousandths
+
+
+def _cpus(nodes: list[Node], gpus: float, asked: float | None, together: int) -> list[float]:
+    """What each could get of the processors, the most first: a node's, in equal parts."""
+    if asked is not None:
+        return [asked]
+    parts = {
+        cpus / number
+        for cpus, there in nodes
+        if cpus and there >= gpus
+        for number in range(1, together + 1)
+    }
+    # Ray counts more than 1 in whole ones.
+    whole = {float(int(part)) if part >= 1 else int(part * 1000) / 1000 for part in parts}
+    return sorted(whole - {0.0}, reverse=True)
+
+
+def _room(node: Node, share: Share) -> int:
+    """How many processes with a share a node has room for; a part of a GPU is of one."""
+    near = 1e-9
+    rooms = []
+    if share.cpus:
+        rooms.append(int(node[0] / share.cpus + near))
+    if share.gpus >= 1:
+        rooms.append(int(node[1] / share.gpus + near))
+    elif share.gpus:
+        rooms.append(int(node[1]) * int(1 / share.gpus + near))
+    return min(rooms, default=1 << 30)

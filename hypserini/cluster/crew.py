@@ -20,7 +20,10 @@ AGAIN = 3
 """How often a call is repeated when the process that it runs in dies."""
 
 AT_ONCE = 4
-"""Calls that one object answers side by side; one of them may ask for a sign of life."""
+"""Calls that one object answers side by side, beside those for a sign of life."""
+
+SIGNS = "signs"
+"""The threads that answer these, which no call takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Crew:
     ) -> None:
         self._ray = ray
         self._patience = patience
-        actor = ray.remote(Held).options(
+        actor = ray.remote(concurrency_groups={SIGNS: 1})(Held).options(
             num_cpus=share.cpus,
             num_gpus=share.gpus,
             max_restarts=-1,
@@ -196,7 +199,11 @@ class Crew:
     def _sign(self, replica: Replica) -> Any:
         """Asked for until it comes, or the object is away for good."""
         number, place = replica
-        return self._actors[number][place].is_there.options(max_task_retries=-1).remote()
+        return (
+            self._actors[number][place]
+            .is_there.options(max_task_retries=-1, concurrency_group=SIGNS)
+            .remote()
+        )
 
     def _wait(self, replica: Replica, reference: Any) -> Any:
         """Wait as long as the object works, and no longer than `patience` for one that does not."""

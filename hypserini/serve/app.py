@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from hypserini import faults
@@ -205,6 +206,10 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(Overloaded)
     async def overloaded(request: Request, raised: Exception) -> JSONResponse:
         return error(503, str(raised), **{"Retry-After": str(RETRY_AFTER)})
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, raised: Exception) -> JSONResponse:
+        return error(400, "the body ended too early")  # which nobody reads
 
     @app.exception_handler(TimeoutError)
     async def timed_out(request: Request, raised: Exception) -> JSONResponse:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
+
+from hypserini.formats.values import clean
 
 IDS = frozenset({"id", "_id", "docid"})
 TEXTS = frozenset({"body", "content", "contents", "text"})
@@ -27,6 +30,7 @@ def shown_document(raw: str | None, *, parse: bool = True, longest: int | None =
         value = json.loads(raw, parse_constant=str)
     except (ValueError, RecursionError):
         value = raw
+    value = _sendable(value)
     if isinstance(value, dict):
         fields = {
             name: field if isinstance(field, dict | list) else str(field)
@@ -44,3 +48,14 @@ def shown_document(raw: str | None, *, parse: bool = True, longest: int | None =
             for name, field in value.items()
         }
     return value
+
+
+def _sendable(value: Any) -> Any:
+    """A value of JSON without what an answer cannot hold: halves of characters, and infinity."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(name): _sendable(field) for name, field in value.items()}
+    if isinstance(value, list):
+        return [_sendable(field) for field in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,6 +16,7 @@ logger = logging.getLogger("hypserini.serve.request")
 
 OPEN = ("/", "/health", "/page.css", "/page.js", "/marks.js", "/topics.js")
 """What needs no token: the page, which asks for it, and whether the server is there."""
+TOO_LARGE = (413, "the body is too large")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -68,7 +69,7 @@ class Guard:
             return
         started, request_id = time.perf_counter(), uuid.uuid4().hex
         status = 500
-        begun = False
+        begun = too_large = False
 
         async def sending(message: Any) -> None:
             nonlocal status, begun
@@ -81,22 +82,26 @@ class Guard:
         taken = 0
 
         async def receiving() -> Any:
-            nonlocal taken
+            nonlocal taken, too_large
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._limits.body_bytes:
-                raise _TooLarge
-            return message
+            if taken <= self._limits.body_bytes:
+                return message
+            if not begun:
+                too_large = True
+                await _error(sending, *TOO_LARGE)
+            return {"type": "http.disconnect"}
+
+        async def answering(message: Any) -> None:
+            if not too_large:  # else it has its answer
+                await sending(message)
 
         try:
             refused = self._refusal(scope)
             if refused:
                 await _error(sending, *refused)
             else:
-                await self._app(scope, receiving, sending)
-        except _TooLarge:
-            if not begun:
-                await _error(sending, 413, "the body is too large")
+                await self._app(scope, receiving, answering)
         finally:
             seconds = time.perf_counter() - started
             self._metrics.count(endpoint(scope["path"]), status, seconds)
@@ -111,7 +116,7 @@ class Guard:
             return 414, "the query string is too long"
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > limits.body_bytes:
-            return 413, "the body is too large"
+            return TOO_LARGE
         if limits.token is not None and scope["path"] not in OPEN:
             wanted = limits.token.encode()
             given = [headers.get(b"x-api-key", b"").strip()]
@@ -122,10 +127,6 @@ class Guard:
             if not sum(hmac.compare_digest(token, wanted) for token in given):
                 return 401, "Unauthorized."
         return None
-
-
-class _TooLarge(Exception):
-    """More came than the body may hold."""
 
 
 def endpoint(path: str) -> str:

@@ -113,6 +113,8 @@ class Search:
         if (k1 is None) != (b is None):
             raise BadRequest("BM25 parameters k1 and b must be set together")
         docids = _docids(values.get("rerank"))
+        if values.get("rerank") is not None and not docids:
+            raise BadRequest("Parameter 'rerank' names no docid")
         mode = _text(values, "mode") or ("rerank" if docids else "auto")
         if docids and mode != "rerank":
             raise BadRequest("Parameter 'rerank' leaves no choice of 'mode'")

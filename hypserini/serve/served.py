@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from hypserini.serve.batching import Batcher
 from hypserini.serve.documents import shown_document
 from hypserini.serve.judged import Judged
 from hypserini.serve.requests import BadRequest, How, NotFound, Search, Shown
+
+FUSED = 100
+"""Hits of both rankings that a hybrid fuses, or so many for each hundred asked for."""
 
 SCORE_DIGITS = 6
 """Decimals of a score, as in Pyserini's answers."""
@@ -152,12 +155,15 @@ class ServedIndex:
         within = self._filter(how.filter)
         if how.mode == "bm25":
             return self._by_bm25(how, queries, qids, within)
-        mode = "auto" if how.mode == "hybrid" else how.mode
-        by_q_net = self.searcher.batch_search(queries, qids, how.k, mode=mode, filter=within)
+        is_hybrid = how.mode == "hybrid"
+        mode = "auto" if is_hybrid else how.mode
+        # All pages are of one ranking, which the depth of what is fused decides about.
+        deep = replace(how, k=-(-how.k // FUSED) * FUSED) if is_hybrid else how
+        by_q_net = self.searcher.batch_search(queries, qids, deep.k, mode=mode, filter=within)
         rankings = [by_q_net[qid] for qid in qids]
-        if how.mode != "hybrid":
+        if not is_hybrid:
             return rankings
-        by_bm25 = self._by_bm25(how, queries, qids, within)
+        by_bm25 = self._by_bm25(deep, queries, qids, within)
         fused = fuse(by_bm25, rankings, how.k, HybridOptions())
         return [Hits(both, one.cost) for both, one in zip(fused, rankings, strict=True)]
 

@@ -67,6 +67,11 @@ def read_retrieval_set(
         TopicsError, CollectionError, RunError: a file is malformed; names file and line.
     """
     known = docids is not None
+    if known and documents is not None:
+        raise TrainingError(
+            f"{documents} is not read where passage_vectors hold the documents: leave documents out"
+            " of the validation."
+        )
     paths = _paths(folder, split, queries, "the vectors" if known else documents, qrels)
     judgements = load_qrels(paths["qrels"]).judgements
     texts = {

@@ -89,6 +89,10 @@ class RetrievalTrainer(Trainer):
         It draws no random numbers, so that training goes on as it would have without.
         """
         self.guard.check()
+        # Fused optimizers change weights without a word; copies that products were made with are
+        # told from the present weights by their version.
+        for parameter in self.model.parameters():
+            torch.autograd.graph.increment_version(parameter)
         metrics: dict[str, float] = {}
         started = time.perf_counter()
         with torch.random.fork_rng(devices=[]):

@@ -66,6 +66,12 @@ def test_bm25_with_its_parameters(client: Client, searcher):
 
 
 def test_filter_pages_cost_and_hybrid(client: Client, searcher):
+    deep = docids(client.get(SEARCH, query="graph walk", mode="hybrid", hits=20))
+    pages = [
+        docids(client.get(SEARCH, query="graph walk", mode="hybrid", hits=5, offset=offset))
+        for offset in (0, 5, 10, 15)
+    ]
+    assert [docid for page in pages for docid in page] == deep
     first = docids(client.get(SEARCH, query="graph", hits=20))
     assert docids(client.get(SEARCH, query="graph", hits=5, offset=15)) == first[15:]
     answer = client.get(
@@ -86,6 +92,10 @@ def test_rerank_by_url_and_by_body(client: Client, searcher):
     expected = [hit.docid for hit in searcher.rerank("graph", given[:3])]
     assert docids(client.get(SEARCH, query="graph", rerank=given)) == expected
     assert docids(client.post(SEARCH, {"query": "graph", "rerank": given})) == expected
+    for nothing in ([], [" "]):
+        status, answer = client.post(SEARCH, {"query": "graph", "rerank": nothing})
+        assert (status, answer) == (400, {"error": "Parameter 'rerank' names no docid"})
+    assert client.get(SEARCH, query="graph", rerank="")[0] == 400
     assert docids(client.post(SEARCH, {"query": "graph", "hits": 2})) == docids(
         client.get(SEARCH, query="graph", hits=2)
     )
@@ -327,7 +337,9 @@ def test_token_host_and_sizes(caplog):
             assert client.ask("GET", path + "a" * 2000, X_API_Key="secret")[0] == 414
             body = b'{"query": "' + b"a" * 2000 + b'"}'
             assert client.ask("POST", "/v1/slow/search", body, X_API_Key="secret")[0] == 413
+            chunked = client.ask("POST", "/v1/slow/search", iter([body] * 9), X_API_Key="secret")
+            assert (chunked[0], json.loads(chunked[2])) == (413, {"error": "the body is too large"})
             assert client.ask("GET", path, Host="evil.example", X_API_Key="secret")[0] == 400
-    assert len(caplog.records) == 9
+    assert len(caplog.records) == 10
     assert "secret" not in caplog.text
     assert '"status":401' in caplog.text

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hypserini.serve.documents import shown_document
@@ -25,3 +27,11 @@ def test_forms(raw, shown):
 def test_only_texts_are_cut():
     raw = '{"title": "long title", "contents": "long contents"}'
     assert shown_document(raw, longest=4) == {"title": "long title", "contents": "long"}
+
+
+def test_what_an_answer_cannot_hold_is_shown_otherwise() -> None:
+    raw = '{"id": "1", "contents": "a \\ud83d b", "w": [1e999, {"\\ud800": "\\udc00"}]}'
+    shown = shown_document(raw)
+    assert shown["contents"] == "a \ufffd b"
+    assert shown["w"] == ["inf", {"\ufffd": "\ufffd"}]
+    json.dumps(shown, allow_nan=False).encode()

@@ -251,6 +251,7 @@ Q_NET = {"vector_dimensions": [16, 16, 1], "add_query_vector": True}
         (None, {"passage_vectors": {"index": "nowhere"}}, "no index at .*nowhere"),
         (None, {"passage_vectors": {"path": "index"}}, "no key 'path'"),
         (None, {"passage_encoder_kwargs": {"pooling_type": "cls"}}, "leave the latter out"),
+        (None, {"normalize": True}, "both passage_vectors and normalize"),
         ({"training_qrels": "qrels.txt"}, {}, "needs topics: name them as training_queries"),
         ("ranks", {}, "ranks.tsv has ranks and no scores"),
     ],

@@ -124,6 +124,11 @@ def test_parts_can_learn_at_other_rates(settings: Settings, tmp_path: Path) -> N
     parsed = parse_config(config)
     with pytest.raises(TrainingError, match="'hed', which no parameter has"):
         make_trainer(parsed, training_arguments(parsed.trainer_config, parsed.source))
+    config["trainer_config"]["learning_rate_factors"] = {"query": 2.0}
+    config["trainer_config"]["hf_trainer_config"]["optim"] = "adafactor"
+    parsed = parse_config(config)
+    with pytest.raises(TrainingError, match="are of AdamW, and optim is adafactor"):
+        make_trainer(parsed, training_arguments(parsed.trainer_config, parsed.source))
 
 
 def _correlation_with_dot_product(as_bi_encoder: bool) -> float:

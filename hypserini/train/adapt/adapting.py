@@ -25,7 +25,8 @@ from hypserini.train.adapt.recipe import configuration
 from hypserini.train.data.examples import WholeExample, read_examples
 from hypserini.train.mine.finders import Bm25Finder, Finder, QNetFinder
 from hypserini.train.recipe.config import parse_config
-from hypserini.train.teach.teachers import Teacher, check_held, open_teacher
+from hypserini.train.teach.opening import open_teacher
+from hypserini.train.teach.teacher import Teacher, check_held
 from hypserini.train.trainer import train
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ def adapt(
     begun = resume and material.config.exists()
     if begun:
         material.check(options)
+        material.check_index(index)
         if is_whole(folder):
             raise TrainingError(f"{output} is trained to its end: leave --resume out.")
     else:

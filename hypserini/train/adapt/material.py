@@ -102,12 +102,7 @@ class Material:
                 " folder of one."
             )
         other.check(options, options.of_the_queries)
-        config = json.loads(other.config.read_text(encoding="utf-8"))
-        if (of := config["model_config"]["passage_vectors"]["index"]) != index:
-            raise TrainingError(
-                f"the queries of {other.folder.parent} are of {of}, not of {index}: name the folder"
-                " of an adaptation to that."
-            )
+        other.check_index(index)
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in (_TRAIN, _TEST, *_HELD_OUT):
             self._write(name, [(other.folder / name).read_text(encoding="utf-8")])
@@ -127,6 +122,19 @@ class Material:
             raise TrainingError(
                 f"{self.folder.parent} was begun with {name} {noted.get(name)}, not {asked[name]}: "
                 "give what it was begun with, or choose another folder."
+            )
+
+    def check_index(self, index: str) -> None:
+        """Refuse another index than the material was made of.
+
+        Raises:
+            TrainingError: Names both.
+        """
+        config = json.loads(self.config.read_text(encoding="utf-8"))
+        if (of := config["model_config"]["passage_vectors"]["index"]) != index:
+            raise TrainingError(
+                f"the queries of {self.folder.parent} are of {of}, not of {index}: name that index,"
+                " or another folder."
             )
 
     def about(self) -> About:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import Any
 
-from hypserini.errors import TrainingError, shorten
+from hypserini.errors import MeasureError, TrainingError, shorten, shown
+from hypserini.evaluate.measures import parse_measure
 from hypserini.train.recipe.config import TrainerSection, check_keys
 from hypserini.train.recipe.numbers import ARGUMENTS, COUNT, FACTOR, VALIDATION, checked_numbers
 
@@ -23,6 +25,8 @@ _RENAMED = {
 _DROPPED = {"save_safetensors": "safetensors are always written"}
 # What `checkpoints.starting_point` reads; transformers has given it up.
 _OURS = ("overwrite_output_dir",)
+# transformers' own, which its Trainer does not read.
+_RESUMED = "resume_from_checkpoint"
 
 
 def training_arguments(section: TrainerSection, source: str, *, has_losses: bool = False) -> Any:
@@ -44,6 +48,11 @@ def training_arguments(section: TrainerSection, source: str, *, has_losses: bool
     known = [f.name for f in fields(TrainingArguments)]
     values = _translated(section.hf_trainer_config, known)
     check_keys(values, known, f"{source}, hf_trainer_config")
+    if values.pop(_RESUMED, None):
+        raise TrainingError(
+            f"{source}, hf_trainer_config: {_RESUMED} is a key of trainer_config itself: move it"
+            " there."
+        )
     values |= checked_numbers(values, ARGUMENTS, f"{source}, hf_trainer_config")
     _check_section(section, f"{source}, trainer_config")
     _plan_validation(values, section, has_losses, source)
@@ -136,8 +145,33 @@ def _plan_validation(
             )
         values.setdefault("load_best_model_at_end", True)
         values.setdefault("restore_callback_states_from_checkpoint", True)
-    if validation is not None and (values.get("load_best_model_at_end") or saved == "best"):
-        values.setdefault("metric_for_best_model", validation.measures[0])
+    if values.get("load_best_model_at_end") or saved == "best":
+        _name_best(values, section, has_losses, source)
+
+
+def _name_best(
+    values: dict[str, Any], section: TrainerSection, has_losses: bool, source: str
+) -> None:
+    """Name the figure that the best model has as it is logged, whatever the user calls it."""
+    given = section.validation.measures if section.validation is not None else []
+    measures = [str(parse_measure(measure)) for measure in given]
+    named = values.get("metric_for_best_model")
+    if named is None:
+        if measures:
+            values["metric_for_best_model"] = measures[0]
+        return
+    name = str(named).removeprefix("eval_")
+    if name == "loss" and has_losses:
+        return
+    with suppress(MeasureError):
+        name = str(parse_measure(name))
+    if name not in measures:
+        logged = [*measures, *(["loss"] if has_losses else [])]
+        raise TrainingError(
+            f"{source}, hf_trainer_config: metric_for_best_model is {shown(named)}: use one of"
+            f" {', '.join(logged)}."
+        )
+    values["metric_for_best_model"] = name
 
 
 def _has_gpu() -> bool:

@@ -96,11 +96,13 @@ def _check(section: ModelSection, source: str) -> None:
         if not isinstance(kwargs, dict):
             raise TrainingError(f"{where}: {name} is no mapping.")
         check_keys(kwargs, keys, f"{where}, {name}")
-    if section.passage_vectors and section.passage_encoder_kwargs:
-        raise TrainingError(
-            f"{where} has both passage_vectors and passage_encoder_kwargs: documents are encoded "
-            "already, so leave the latter out."
-        )
+    for name in ("passage_encoder_kwargs", "normalize"):
+        if section.passage_vectors and getattr(section, name):
+            raise TrainingError(
+                f"{where} has both passage_vectors and {name}: documents are encoded already, so "
+                "leave the latter out."
+            )
+    _tell_of_q_nets(section, where)
     nested = section.query_encoder_kwargs.get("nested")
     if nested is not None and not fits(nested, list[int]):
         raise TrainingError(
@@ -109,6 +111,16 @@ def _check(section: ModelSection, source: str) -> None:
         )
     if section.query_encoder_kwargs.get("embedding_representation") is not None:
         logger.info("embedding_representation has no effect: no loss takes it.")
+
+
+def _tell_of_q_nets(section: ModelSection, where: str) -> None:
+    """Say what of a configuration a bi-encoder, which may be trained by a q-net's, leaves aside."""
+    query = section.query_encoder_kwargs
+    given = {"head_initialization": section.head_initialization}
+    given |= {name: query.get(name) for name in ("converter_kwargs", "nested")}
+    if section.model_type == "biencoder" and any(given.values()):
+        names = " and ".join(name for name, value in given.items() if value)
+        logger.warning("%s: a bi-encoder has no q-net, so %s has no effect", where, names)
 
 
 def _from_checkpoint(section: ModelSection, lengths: dict[str, Any]) -> DualEncoder:

@@ -234,10 +234,12 @@ def _check_positives(config: TrainingConfig) -> None:
     kwargs = kwargs if isinstance(kwargs, list) else [kwargs]
     options: dict[str, Any] = dict(zip(names, kwargs, strict=False)).get("cross_entropy") or {}
     several = config.data_config.num_positives_to_sample > 1
-    if several and "cross_entropy" in names and not options.get("only_use_first_item"):
+    first_alone = options.get("only_use_first_item") and options.get("use_in_batch_negatives", True)
+    if several and "cross_entropy" in names and not first_alone:
         raise TrainingError(
             f"{config.source}: num_positives_to_sample can only be 1 with the loss cross_entropy, "
-            "which takes further positives for negatives: set it to 1, or only_use_first_item."
+            "which takes further positives for negatives: set it to 1, or only_use_first_item with "
+            "use_in_batch_negatives."
         )
 
 

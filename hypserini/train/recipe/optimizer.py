@@ -28,6 +28,12 @@ def factored_optimizer(
     """
     if not factors:
         return None
+    kind = str(getattr(arguments.optim, "value", arguments.optim))
+    if not kind.startswith("adamw_torch"):
+        raise TrainingError(
+            f"{source}: learning_rate_factors are of AdamW, and optim is {kind}: leave one of them"
+            " out."
+        )
     groups: dict[float, list[torch.nn.Parameter]] = {}
     used: set[str] = set()
     for name, parameter in model.named_parameters():

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
     from hypserini.train.data.examples import read_examples
-    from hypserini.train.teach.teachers import open_teacher
+    from hypserini.train.teach.opening import open_teacher
     from hypserini.train.teach.teaching import Teaching, check_building
 
     check_building(args.output, args.resume)

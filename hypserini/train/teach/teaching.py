@@ -24,7 +24,7 @@ from hypserini.formats.output import (
 )
 from hypserini.formats.workplace import BusyError, ForeignError, Workplace
 from hypserini.train.data.examples import WholeExample, format_example, read_examples
-from hypserini.train.teach.teachers import Teacher
+from hypserini.train.teach.teacher import Teacher
 
 logger = logging.getLogger(__name__)
 

@@ -35,6 +35,10 @@ def test_what_was_stopped_is_gone_on_with(
     assert list(head.glob("checkpoint-*"))
     assert _run(index, head, "--epochs", "3", "--resume") == 2
     assert "was begun with epochs 2.0, not 3.0" in capsys.readouterr().err
+    moved = tmp_path / "index"
+    shutil.copytree(index, moved)
+    assert _run(moved, head, "--epochs", "2", "--resume") == 2
+    assert f"are of {index}, not of {moved}" in capsys.readouterr().err
     assert _run(index, head, "--epochs", "2") == 2
     assert "go on with what was begun there by --resume" in capsys.readouterr().err
     assert _run(index, head, "--epochs", "2", "--resume") == 0

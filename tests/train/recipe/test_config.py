@@ -263,6 +263,16 @@ def test_the_papers_recipe_is_in_its_configurations() -> None:
             "num_positives_to_sample is 0: give a whole number of at least 1",
         ),
         ({"trainer_config": {"validation": 3}}, "validation: is no mapping"),
+        (
+            {
+                "data_config": {"training_data_jsonl": "x", "num_positives_to_sample": 2},
+                "model_config": {
+                    "loss_type": "cross_entropy",
+                    "loss_kwargs": {"only_use_first_item": True, "use_in_batch_negatives": False},
+                },
+            },
+            "num_positives_to_sample can only be 1",
+        ),
     ],
 )
 def test_mistakes_are_named(change: dict[str, Any], message: str) -> None:
@@ -293,6 +303,15 @@ def test_mistakes_in_the_model_are_named(model: dict[str, Any], message: str) ->
         build_model(parse_config(config, "my.yaml"))
 
 
+def test_what_a_bi_encoder_leaves_aside_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    kwargs = {"converter_kwargs": {"vector_dimensions": [8, 1]}}
+    model = {"model_type": "biencoder", "query_encoder_kwargs": kwargs}
+    config = {"data_config": {"training_data_jsonl": "x"}, "model_config": model}
+    with pytest.raises(TrainingError, match="needs checkpoint_path"):
+        build_model(parse_config(config, "my.yaml"))
+    assert "so converter_kwargs has no effect" in caplog.text
+
+
 def test_mistakes_in_the_trainers_part_are_named(tmp_path: Path) -> None:
     def arguments(**values: Any) -> Any:
         section = {"hf_trainer_config": {"output_dir": str(tmp_path)} | values}
@@ -304,7 +323,27 @@ def test_mistakes_in_the_trainers_part_are_named(tmp_path: Path) -> None:
         arguments(learning_rat=1.0)
     with pytest.raises(TrainingError, match=r"my.yaml, hf_trainer_config: .*sometimes"):
         arguments(save_strategy="sometimes")
+    with pytest.raises(TrainingError, match="resume_from_checkpoint is a key of trainer_config"):
+        arguments(resume_from_checkpoint="out/checkpoint-5")
     assert arguments(save_strategy=False).save_strategy == "no"
+
+
+def test_the_best_model_is_told_by_any_spelling_of_a_measure(tmp_path: Path) -> None:
+    def arguments(**values: Any) -> Any:
+        section = {
+            "validation": {"beir": "x", "measures": ["mrr@10", "ndcg_cut.10"]},
+            "hf_trainer_config": {"output_dir": str(tmp_path), "load_best_model_at_end": True}
+            | values,
+        }
+        data = {"training_data_jsonl": "x"}
+        config = parse_config({"data_config": data, "trainer_config": section}, "my.yaml")
+        return training_arguments(config.trainer_config, config.source)
+
+    assert arguments().metric_for_best_model == "RR@10"
+    assert arguments(metric_for_best_model="eval_ndcg@10").metric_for_best_model == "nDCG@10"
+    for strange in ("R@100", "loss", "x"):
+        with pytest.raises(TrainingError, match=r"is '.*': use one of RR@10, nDCG@10\."):
+            arguments(metric_for_best_model=strange)
 
 
 def test_a_model_is_validated_when_it_is_saved(tmp_path: Path) -> None:

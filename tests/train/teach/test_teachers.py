@@ -16,7 +16,7 @@ from hypserini.errors import HypseriniError
 from hypserini.search.bm25 import Bm25
 from hypserini.search.searcher import LuceneHypencoderSearcher
 from hypserini.train.teach.__main__ import main
-from hypserini.train.teach.teachers import open_teacher
+from hypserini.train.teach.opening import open_teacher
 
 QUERIES = ["search graph index", "learn neural model"]
 DOCIDS = [["doc0003", "doc0001", "doc0399"], ["doc0007", "doc0003"]]
@@ -138,6 +138,7 @@ def test_students_are_compared_with_the_teacher(
         (["run=ranks.tsv"], False, "ranks.tsv has ranks and no scores to teach"),
         (["run=short.txt"], False, "short.txt has no score of document doc0001 for the query '0'"),
         (["splade=plain"], False, "plain is no SPLADE, for its checkpoint lacks the weights"),
+        (["bm25=other"], True, "the teacher bm25 is of --index: leave ='other' out"),
         (["bm25", "strange"], True, r"lacks 1 documents that examples name \(nowhere\)"),
     ],
 )

@@ -219,6 +219,7 @@ def test_a_run_is_resumed_with_the_same_settings_alone(
     tmp_path: Path,
     data: Path,
     teacher: Path,
+    index: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -232,6 +233,7 @@ def test_a_run_is_resumed_with_the_same_settings_alone(
     assert "had score logit and not probability" in error
     other = make_cross_encoder(tmp_path / "other", 2)
     assert "had weights" in failure(capsys, *base, "--resume", "--model", other)
+    assert "had texts" in failure(capsys, *base, *model, "--resume", "--index", index)
     write(data, [{"query": {"content": "a"}, "items": [{"content": "b"}]}])
     assert "had input size" in failure(capsys, *base, *model, "--resume")
     assert teach(*base[:3], tmp_path / "new.jsonl", *model, "--resume") == 0
