@@ -223,13 +223,13 @@ def add_cluster_arguments(parser: argparse.ArgumentParser) -> argparse._Argument
         "--cluster-cpus",
         type=number(0),
         metavar="N",
-        help="processors for each shard (default: an equal share)",
+        help="processors for each shard (default: an equal share that leaves room for all)",
     )
     group.add_argument(
         "--cluster-gpus",
         type=number(0),
         metavar="N",
-        help="GPUs for each shard, such as 0.5 (default: an equal share, at most 1)",
+        help="GPUs for each shard, such as 0.5 (default: an equal share, at most one)",
     )
     return group
 

@@ -126,6 +126,17 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def nested_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, as if it had been trained in sizes of 1 and 2 hidden blocks."""
+    folder = tmp_path_factory.mktemp("nested") / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["query_encoder_kwargs"]["nested"] = [1]
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of 400 documents, in Pyserini's JSON lines."""
     return write_jsonl(tmp_path_factory.mktemp("data") / "corpus.jsonl", make_documents(400))

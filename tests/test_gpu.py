@@ -1,18 +1,19 @@
 """Every mode, format and command on a graphics card, against the same on the CPU.
 
-Without a card all of it is skipped. HYPSERINI_TEST_DEVICE names another device, such as `cpu`, by
-which these tests themselves can be tried anywhere.
+Without a card all of it is skipped. HYPSERINI_TEST_DEVICE names another device: `simulated` is one
+(see `simulated.py`) whose tensors mix with no others, as on a card, so that all but a card's own
+arithmetic and speed is tested anywhere.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import simulated
 import torch
 from conftest import make_documents, write_jsonl
 from rankings import pairs, scores_like
@@ -33,7 +34,7 @@ from hypserini.search.resident.products import lengths_of, products
 from hypserini.search.resident.residence import Residence
 from hypserini.train.mine.__main__ import main as mine
 
-DEVICE = os.environ.get("HYPSERINI_TEST_DEVICE", "cuda")
+DEVICE = simulated.wanted("cuda")
 FORMATS = ("hnsw", "hnsw-int8", "flat")
 RESIDENT = {
     "resident": Residence(True, "fp32"),
@@ -78,8 +79,8 @@ def test_q_nets_score_and_lead_as_on_the_cpu(config: QNetConfig, rows: int) -> N
     torch.testing.assert_close(there.score(x).cpu(), scores, **close)
     for ours, theirs in zip(q_net.tangent(x[:48]), there.tangent(x[:48]), strict=True):
         torch.testing.assert_close(theirs.cpu(), ours, **close)
-    half = q_net.to(device=DEVICE, dtype=torch.bfloat16).score(x).cpu()
-    assert (half - scores).abs().mean() < 0.05 * scores.abs().mean() + 0.05
+    half = q_net.to(device=DEVICE, dtype=torch.bfloat16).score(x[:5000]).cpu()
+    assert (half - scores[:, :5000]).abs().mean() < 0.05 * scores.abs().mean() + 0.05
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_every_mode_ranks_every_format_as_on_the_cpu(
         overlaps.append(len(both) / 50)
         part = {docid: found[docid] for docid in both}
         assert part == scores_like({docid: expected[docid] for docid in both}, expected.values())
-        assert hits.cost.mode == there[qid].cost.mode
+        assert hits.cost.mode == there[qid].cost.mode or mode == "auto"  # by what each device takes
     # Rounding may turn a walk; what is scored is scored alike.
     assert min(overlaps) >= (0.96 if mode in ("exhaustive", "rerank", "auto") else 0.6)
 
@@ -173,6 +174,21 @@ def test_given_q_nets_are_scored_on_the_card(indexes: dict[str, Path], monkeypat
         for mode in ("exhaustive", "tangent", "graph"):
             assert len(searcher.search(q_net[0], 5, mode=mode, options=OPTIONS.get(mode))) == 5
     assert set(used) == {DEVICE.partition(":")[0]}
+
+
+def test_texts_and_given_q_nets_in_one_batch(indexes: dict[str, Path]) -> None:
+    q_net = random_q_net(QNetConfig((32, 32, 32, 1)))[0]
+    with LuceneHypencoderSearcher(indexes["hnsw"], device=DEVICE, dtype="float32") as searcher:
+        together = searcher.batch_search(["graph walk", q_net], ["1", "2"], 5, mode="exhaustive")
+        alone = searcher.search(q_net, 5, mode="exhaustive")
+    assert [hit.docid for hit in together["2"]] == [hit.docid for hit in alone]
+
+
+def test_long_blocks_keep_what_is_no_number() -> None:
+    q_net = random_q_net(QNetConfig((32, 32, 1)), 1).to(device=DEVICE)
+    x = torch.randn(5000, 32, generator=torch.Generator().manual_seed(1))
+    x[4321, 7] = torch.nan
+    assert q_net.score(x)[0].isnan().nonzero().flatten().tolist() == [4321]
 
 
 def test_nothing_is_left_on_the_card(indexes: dict[str, Path], topics: dict[str, str]) -> None:
@@ -289,7 +305,7 @@ def train_on_the_card(tmp_path: Path, data: Path, model: Path) -> None:
 
     out = tmp_path / "out"
     arguments = {"output_dir": str(out), "max_steps": 3, "per_device_train_batch_size": 8}
-    arguments |= {"save_strategy": "no", "bf16": DEVICE == "cuda", "use_cpu": DEVICE == "cpu"}
+    arguments |= {"save_strategy": "no", "bf16": DEVICE == "cuda", "use_cpu": DEVICE != "cuda"}
     config = {
         "model_config": {
             "checkpoint_path": str(model),

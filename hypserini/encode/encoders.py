@@ -46,7 +46,7 @@ class _TextEncoder:
         self.batch_size = batch_size
         self.truncated = 0
         self._vocabulary = model.vocabulary_size
-        self._padding = padding_id(model.tokenizer, self._vocabulary)
+        self.padding = padding_id(model.tokenizer, self._vocabulary)
         self._counting = threading.Lock()
         self._fitting = Fitting(self.texts)
         [nothing] = self.tokenize([""], 10**6).rows
@@ -84,8 +84,10 @@ class _TextEncoder:
 
     def _pad(self, rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
         """Token ids and attention mask `[n, length]`, on a device."""
-        ids, mask = pad(rows, self._padding)
-        return ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+        ids, mask = pad(rows, self.padding)
+        # Not everywhere is what is still being copied kept until then.
+        at_once = device.type == "cuda"
+        return ids.to(device, non_blocking=at_once), mask.to(device, non_blocking=at_once)
 
 
 class DocumentEncoder(_TextEncoder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 from hypserini.errors import ModelError
@@ -94,3 +96,17 @@ def multiplies_fast(dtype: torch.dtype, device: torch.device) -> bool:
             there._is_mkldnn_bf16_supported() if is_short else there._is_mkldnn_fp16_supported()
         )
     return True
+
+
+@cache
+def adds_up_wide(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether products of narrow numbers there can come out in float32: on most GPUs."""
+    if dtype is torch.float32:
+        return False
+    one = torch.ones(16, 16, dtype=dtype, device=device)
+    try:
+        found = torch.mm(one, one, out_dtype=torch.float32)
+        of_batches = torch.bmm(one[None], one[None], out_dtype=torch.float32)
+        return bool((found == 16).all() and (of_batches == 16).all())
+    except (TypeError, RuntimeError):  # of an older torch, or no such product there
+        return False

@@ -260,7 +260,12 @@ class DualEncoder(PreTrainedModel):
     def cast(self, device: torch.device | str, dtype: torch.dtype) -> DualEncoder:
         """Move the model, keeping the fingerprint of its weights before they were rounded."""
         fingerprint = self.fingerprint
+        exact = {name: buffer for name, buffer in self.named_buffers() if name.endswith("inv_freq")}
         self.to(device=device, dtype=dtype)
+        for name, buffer in exact.items():
+            # Angles of rotary positions: rounded, they would be off by more the farther a token is.
+            path, _, own = name.rpartition(".")
+            setattr(self.get_submodule(path), own, buffer.to(device))
         version = sum(parameter._version for parameter in self.passage_encoder.parameters())
         self._fingerprint = (version, fingerprint)
         return self

@@ -27,15 +27,15 @@ class Fitting:
         """Call `work(start, end)` for parts that make up 0 to `count`, in order.
 
         Raises:
-            torch.OutOfMemoryError: Even `least` are too many.
+            RuntimeError: Even `least` are too many.
         """
         start = 0
         while start < count:
             end = min(count, start + (self._most or count))
             try:
                 work(start, end)
-            except torch.OutOfMemoryError:
-                if end - start <= self._least:
+            except RuntimeError as error:
+                if end - start <= self._least or not _is_about_memory(error):
                     raise
                 self._most = max(self._least, (end - start) // 2 // self._least * self._least)
                 logger.warning(
@@ -44,5 +44,14 @@ class Fitting:
                 )
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
+                if torch.backends.mps.is_available():
+                    torch.mps.empty_cache()
                 continue
             start = end
+
+
+def _is_about_memory(error: RuntimeError) -> bool:
+    """Whether a device has no room; not all of them have torch's own error for that."""
+    said = str(error)
+    known = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(text in said for text in known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,22 @@ def load_model(
     check_threads()
     device = choose_device(device)
     dtype = choose_dtype(dtype, device)
-    checkpoint = Checkpoint(name_or_path)
+    with _LOADING:
+        model = _load(Checkpoint(name_or_path), settings)
+    model.cast(device, dtype).eval()
+    if device.type != "cpu":
+        name = str(dtype).removeprefix("torch.")
+        logger.info("%s computes on %s, in %s", model.name, device_name(device), name)
+    _tell_unknown_tokens(model)
+    check_encoding(model)
+    return model
+
+
+_LOADING = threading.Lock()
+"""What transformers switches off while a model is made, it switches off for all threads."""
+
+
+def _load(checkpoint: Checkpoint, settings: EncodingSettings) -> DualEncoder:
     is_noted = checkpoint.file("modules.json") is not None
     values = checkpoint.config() if checkpoint.file("config.json") or not is_noted else {}
     model: DualEncoder
@@ -81,12 +97,6 @@ def load_model(
             f"this is no model that can be searched with."
         )
     model.name = checkpoint.place
-    model.cast(device, dtype).eval()
-    if device.type != "cpu":
-        name = str(dtype).removeprefix("torch.")
-        logger.info("%s computes on %s, in %s", model.name, device_name(device), name)
-    _tell_unknown_tokens(model)
-    check_encoding(model)
     return model
 
 

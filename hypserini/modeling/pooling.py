@@ -19,22 +19,25 @@ def _max(states: Tensor, mask: Tensor) -> Tensor:
     return states.masked_fill(mask.unsqueeze(-1) == 0, -math.inf).amax(1)
 
 
+# Sums are of float32 at least: a narrow format cannot count a long text's tokens.
+
+
 def _mean(states: Tensor, mask: Tensor) -> Tensor:
-    return _sum(states, mask) / _length(states, mask)
+    return (_sum(states, mask) / _length(mask)).to(states.dtype)
 
 
 def _mean_sqrt_len(states: Tensor, mask: Tensor) -> Tensor:
-    return _sum(states, mask) / _length(states, mask).sqrt()
+    return (_sum(states, mask) / _length(mask).sqrt()).to(states.dtype)
 
 
 def _mean_with_pads(states: Tensor, mask: Tensor) -> Tensor:
-    return states.sum(1) / _length(states, mask)
+    return (states.sum(1, dtype=_wide(states)) / _length(mask)).to(states.dtype)
 
 
 def _weighted_mean(states: Tensor, mask: Tensor) -> Tensor:
     """Token number i counts i times."""
     weights = mask.cumsum(1) * mask
-    return _sum(states, weights) / _length(states, weights)
+    return (_sum(states, weights) / _length(weights)).to(states.dtype)
 
 
 def _last_token(states: Tensor, mask: Tensor) -> Tensor:
@@ -43,11 +46,15 @@ def _last_token(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def _sum(states: Tensor, weights: Tensor) -> Tensor:
-    return (states * weights.unsqueeze(-1).to(states.dtype)).sum(1)
+    return (states * weights.unsqueeze(-1).to(_wide(states))).sum(1)
 
 
-def _length(states: Tensor, mask: Tensor) -> Tensor:
-    return mask.unsqueeze(-1).to(states.dtype).sum(1)
+def _length(weights: Tensor) -> Tensor:
+    return weights.sum(1, keepdim=True)
+
+
+def _wide(states: Tensor) -> torch.dtype:
+    return torch.promote_types(states.dtype, torch.float32)
 
 
 _POOLERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

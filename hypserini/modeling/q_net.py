@@ -14,7 +14,13 @@ from hypserini.errors import ModelError
 from hypserini.modeling.gradient import gradient_apart, gradient_autograd, gradient_dense
 from hypserini.modeling.q_net_config import QNetConfig
 from hypserini.modeling.recompute import score_differentiably
-from hypserini.modeling.scoring import Packed, layer_norm, score_dense, score_groups_dense
+from hypserini.modeling.scoring import (
+    Packed,
+    layer_norm,
+    products,
+    score_dense,
+    score_groups_dense,
+)
 
 ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -30,10 +36,6 @@ ACTIVATION_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "leaky_relu": F.leaky_relu_,
 }
-
-
-ROWS = 1 << 16
-"""Vectors of a narrow format that are widened at once."""
 
 
 class QNet:
@@ -266,13 +268,7 @@ class QNet:
         else:
             out.copy_(self.forward(block, training=False))
         if self.query_vectors is not None:
-            # Of a narrow format, products would come out equal by the dozen; see scoring._output.
-            exact = torch.promote_types(self.dtype, torch.float32)
-            own = self.query_vectors.to(exact)
-            rows = max(1, len(block)) if exact is self.dtype else ROWS
-            for start in range(0, len(block), rows):
-                products = _products(own, block[start : start + rows].to(exact))
-                out[:, start : start + rows] += products.to(out.device)
+            out += products(self.query_vectors, block).to(out.device)
         return out
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hypserini.modeling.devices import adds_up_wide
 from hypserini.modeling.onednn import ROWS, Operators, operators
 from hypserini.modeling.weights import QNetWeights
 from hypserini.modeling.workers import run_apart
@@ -22,6 +23,12 @@ SLICE_BYTES = 3 << 19
 TILE = 64
 # On a GPU there is memory for larger ones.
 GPU_SLICE_BYTES = 1 << 29
+# Where a product takes the bias and the relu with it, so that activations are written once and not
+# three times: cuBLAS. Blocks of fewer rows are shorter than the start of an operation a query.
+FUSING = ("cuda",)
+FUSED_ROWS = 4096
+WIDENED = 1 << 16
+"""Vectors of a narrow format that are widened at once."""
 # Matrices up to this size are multiplied for many queries in one call: alone, they are too small
 # to be worth the start of an operation.
 SMALL_MATRIX = 128 * 128
@@ -62,7 +69,7 @@ def score_dense(q_net: QNetWeights, block: Tensor, out: Tensor, packed: Packed) 
     `block` has the q-nets' device and dtype; `packed` is theirs, kept between blocks; no autograd.
     """
     if not q_net.vectors:  # no hidden block: dot products with one vector a query
-        out.copy_(torch.mm(q_net.matrices[0].squeeze(-1), block.t()))
+        out.copy_(products(q_net.matrices[0].squeeze(-1), block))
         return
     config = q_net.config
     on_cpu = block.device.type == "cpu"
@@ -74,6 +81,19 @@ def score_dense(q_net: QNetWeights, block: Tensor, out: Tensor, packed: Packed) 
         _score_together(q_net, block, out, _tiles(budget / row_bytes))
     else:
         _score_each(q_net, block, out, _tiles(SLICE_BYTES / row_bytes), packed, fused)
+
+
+def products(vectors: Tensor, block: Tensor) -> Tensor:
+    """The inner products `[q, n]` of vectors `[q, dim]` with a block `[n, dim]` of their format.
+
+    Of a narrow format they come out in float32: rounded, a ranking's would be equal by the dozen.
+    """
+    if vectors.dtype not in (torch.bfloat16, torch.float16):
+        return torch.mm(vectors, block.t())
+    if block.device.type != "cpu" and adds_up_wide(vectors.dtype, block.device):
+        return torch.mm(vectors, block.t(), out_dtype=torch.float32)
+    wide = vectors.float()
+    return torch.cat([torch.mm(wide, some.float().t()) for some in block.split(WIDENED)], dim=1)
 
 
 def _tiles(rows: float) -> int:
@@ -99,10 +119,12 @@ def layer_norm(x: Tensor) -> Tensor:
 
 def _score_together(q_net: QNetWeights, block: Tensor, out: Tensor, rows: int) -> None:
     """Score by batched products over as many queries as fit into a slice."""
-    group = max(1, rows // max(1, len(block)))
+    relu = q_net.config.activation_type == "relu"
+    fuses = relu and block.device.type in FUSING and len(block) >= FUSED_ROWS
+    group = 1 if fuses else max(1, rows // max(1, len(block)))
     for first in range(0, len(q_net), group):
         part = q_net[first : first + group]
-        product = _batched(part)
+        product = _fused(part) if fuses else _batched(part)
         for start in range(0, len(block), rows):
             x = block[start : start + rows].expand(len(part), -1, -1)
             out[first : first + group, start : start + rows] = _score_slice(q_net, x, product)
@@ -125,6 +147,19 @@ def _batched(q_net: QNetWeights) -> Callable[[Tensor, int], Tensor]:
     return product
 
 
+def _fused(q_net: QNetWeights) -> Callable[[Tensor, int], Tensor]:
+    """The products of one query with bias and relu in them; for `_score_slice`."""
+    biases = [vector[0] for vector in q_net.vectors]
+
+    def product(x: Tensor, layer: int) -> Tensor:
+        weights = q_net.matrices[layer]
+        if layer == len(biases):
+            return _output(x, weights)
+        return torch._addmm_activation(biases[layer], x[0], weights[0]).unsqueeze(0)
+
+    return product
+
+
 def _output(x: Tensor, weights: Tensor) -> Tensor:
     """The scores x w [q, n, 1], computed in the place of `x`.
 
@@ -134,6 +169,8 @@ def _output(x: Tensor, weights: Tensor) -> Tensor:
     if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
         return x.mul_(weights.transpose(1, 2)).sum(-1, keepdim=True)
     # Of a narrow format, a ranking's scores would come out equal by the dozen.
+    if x.device.type != "cpu" and adds_up_wide(x.dtype, x.device):
+        return torch.bmm(x, weights, out_dtype=torch.float32)
     return torch.bmm(x.float(), weights.float())
 
 

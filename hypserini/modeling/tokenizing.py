@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -46,18 +48,37 @@ def tokenize(
         return Tokens([], 0)
     # Collections that were made for such a model may have it in their texts already.
     texts = [text if text.startswith(prefix) else prefix + text for text in texts]
-    try:
-        batch = tokenizer(texts, truncation=True, max_length=max_length)
-    except (TypeError, UnicodeEncodeError):  # halves of characters, as \ud800 in JSON
-        texts = [
-            text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts
-        ]
-        batch = tokenizer(texts, truncation=True, max_length=max_length)
-    rows: list[list[int]] = batch["input_ids"]
-    cut = _count_cut(tokenizer, texts, batch, max_length)
+    with alone():
+        try:
+            batch = tokenizer(texts, truncation=True, max_length=max_length)
+        except (TypeError, UnicodeEncodeError):  # halves of characters, as \ud800 in JSON
+            texts = [
+                text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts
+            ]
+            batch = tokenizer(texts, truncation=True, max_length=max_length)
+        rows: list[list[int]] = batch["input_ids"]
+        cut = _count_cut(tokenizer, texts, batch, max_length)
     if vocabulary is not None and len(tokenizer) > vocabulary:
-        rows = [_known(row, vocabulary, tokenizer.unk_token_id) for row in rows]
+        unknown = tokenizer.unk_token_id
+        found = ([known_token(token, vocabulary, unknown) for token in row] for row in rows)
+        rows = [[token for token in row if token is not None] for row in found]
     return Tokens([row or [_end(tokenizer, vocabulary)] for row in rows], cut)
+
+
+_lock = threading.Lock()
+
+
+def alone() -> threading.Lock:
+    """To be held while a tokenizer is called: the length that one thread asks for is set in it."""
+    return _lock
+
+
+def _forget() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread may have held it when this process was forked
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def padding_id(tokenizer: Any, vocabulary: int | None = None) -> int:
@@ -83,10 +104,11 @@ def _count_cut(tokenizer: Any, texts: Sequence[str], batch: Any, max_length: int
     return sum(len(tokenizer(texts[i])["input_ids"]) > max_length for i in full)
 
 
-def _known(row: Sequence[int], vocabulary: int, unknown: int | None) -> list[int]:
-    if unknown is None or unknown >= vocabulary:
-        return [token for token in row if token < vocabulary]
-    return [token if token < vocabulary else unknown for token in row]
+def known_token(token: int, vocabulary: int | None, unknown: int | None) -> int | None:
+    """A token that a model of so many knows: itself, the unknown one, or None if it lacks both."""
+    if vocabulary is None or token < vocabulary:
+        return token
+    return None if unknown is None or unknown >= vocabulary else unknown
 
 
 def _end(tokenizer: Any, vocabulary: int | None) -> int:

@@ -35,6 +35,10 @@ class Cascade:
         check_range(0, blocks=self.blocks)
         check_range(1, depth=self.depth)
 
+    def depth_for(self, k: int, index: Index) -> int:
+        """How many documents the small q-nets are to find for `k` hits."""
+        return min(max(k, self.depth or max(2 * k, 100)), max(1, index.num_vectors))
+
     def search(
         self,
         index: Index,
@@ -58,7 +62,7 @@ class Cascade:
             ModelError: The q-nets have no so many blocks.
         """
         small = shortened(batch.q_net, self.blocks)
-        depth = min(max(k, self.depth or max(2 * k, 100)), max(1, index.num_vectors))
+        depth = self.depth_for(k, index)
         found = search(replace(batch, q_net=small), depth, scorer.only(small))
         docids = {
             qid: [hit.docid for hit in hits] for qid, hits in zip(batch.qids, found, strict=True)

@@ -18,6 +18,7 @@ from hypserini.errors import ModelError
 from hypserini.index.reader import Index
 from hypserini.modeling import QNet
 from hypserini.modeling.recorded import RecordedEncoder
+from hypserini.modeling.tokenizing import alone, known_token
 from hypserini.search.rendering import words_html
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def explain_score(
     contents: str | None,
     *,
     query_words: bool = True,
+    max_length: int | None = None,
 ) -> ScoreExplanation:
     """Explain the score of a document by integrated gradients (Sundararajan et al. 2017).
 
@@ -118,6 +120,7 @@ def explain_score(
         docid: The document.
         contents: Its text, if there is one.
         query_words: Trace the query's words, too, which takes about as long as the document's.
+        max_length: Tokens of the document that were encoded; None: the model's.
 
     Raises:
         IndexingError: The index has no vector of the document.
@@ -133,9 +136,16 @@ def explain_score(
     if query_words and isinstance(query, str):
         of_query = _query_words(encoder, query, vector)
     document_words = None
-    if contents and not isinstance(model.passage_encoder, RecordedEncoder):
-        document_words = _document_words(DocumentEncoder(model), contents, q_net)
+    if contents and _encodes_documents(model):
+        documents = DocumentEncoder(model, max_length=max_length)
+        document_words = _document_words(documents, contents, q_net)
     return ScoreExplanation(docid, score, linear, score - linear, of_query, document_words)
+
+
+def _encodes_documents(model: DualEncoder) -> bool:
+    """Whether a model is that of the documents, too."""
+    of_queries = getattr(model.config, "encodes", "") == "queries"
+    return not (of_queries or isinstance(model.passage_encoder, RecordedEncoder))
 
 
 def _linear(index: Index, q_net: QNet, vector: Tensor) -> float:
@@ -147,9 +157,10 @@ def _linear(index: Index, q_net: QNet, vector: Tensor) -> float:
 
 def _query_words(encoder: QueryEncoder, text: str, vector: Tensor) -> Words:
     model = encoder.model
+    size = () if encoder.blocks is None else (encoder.blocks,)
 
     def scores(ids: Tensor, mask: Tensor) -> Tensor:
-        q_nets = model.encode_queries(ids, mask)
+        q_nets = model.encode_queries(ids, mask, *size)
         return q_nets(vector.expand(len(ids), 1, -1))[:, 0]
 
     return _words(model, model.transformers[0], encoder, text, scores)
@@ -175,7 +186,7 @@ def _words(
     ids, of_words, texts = _tokens(encoder, text)
     table: nn.Module = transformer.get_input_embeddings()  # type: ignore[operator]
     row = torch.tensor([ids], device=model.device)
-    padding = torch.tensor([[model.tokenizer.pad_token_id or 0]], device=model.device)
+    padding = torch.tensor([[encoder.padding]], device=model.device)
     with torch.no_grad():
         whole, pads = table(row), table(padding)
     blotted = torch.tensor([number is not None for number in of_words], device=model.device)
@@ -252,17 +263,24 @@ def _tokens(
     """Token ids, the number of the word that each belongs to (None: special), and the words."""
     tokenizer: Any = encoder.model.tokenizer
     prefixed = text if text.startswith(encoder.prefix) else encoder.prefix + text
-    found = tokenizer(
-        prefixed, truncation=True, max_length=encoder.max_length, return_offsets_mapping=True
-    )
+    with alone():
+        found = tokenizer(
+            prefixed, truncation=True, max_length=encoder.max_length, return_offsets_mapping=True
+        )
     if not tokenizer.is_fast:
         raise ModelError(
             f"the tokenizer of {encoder.model.name} does not say which words its tokens are of."
         )
     numbers: dict[int, int] = {}
+    ids: list[int] = []
     of_words: list[int | None] = []
     spans: list[list[int]] = []
-    for word, (start, end) in zip(found.word_ids(), found["offset_mapping"], strict=True):
+    rows = zip(found["input_ids"], found.word_ids(), found["offset_mapping"], strict=True)
+    for given, word, (start, end) in rows:
+        token = known_token(given, encoder.model.vocabulary_size, tokenizer.unk_token_id)
+        if token is None:  # as it is encoded
+            continue
+        ids.append(token)
         if word is None:
             of_words.append(None)
             continue
@@ -271,4 +289,4 @@ def _tokens(
             spans.append([start, end])
         spans[numbers[word]][1] = max(spans[numbers[word]][1], end)
         of_words.append(numbers[word])
-    return found["input_ids"], of_words, [prefixed[start:end].strip() for start, end in spans]
+    return ids, of_words, [prefixed[start:end].strip() for start, end in spans]

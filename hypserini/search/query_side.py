@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -69,6 +70,7 @@ class QuerySide:
         self._blocks = blocks
         self._smaller = smaller
         self._encoder: QueryEncoder | None = None
+        self._loading = threading.Lock()
 
     @property
     def encoder(self) -> QueryEncoder:
@@ -78,7 +80,9 @@ class QuerySide:
             ModelError: The model cannot be loaded, or lacks a size.
         """
         if self._encoder is None:
-            self._encoder = self._load()
+            with self._loading:  # others may search meanwhile
+                if self._encoder is None:
+                    self._encoder = self._load()
         return self._encoder
 
     def batch(self, queries: Sequence[str | QNet], qids: Sequence[str]) -> tuple[QueryBatch, float]:
@@ -103,17 +107,24 @@ class QuerySide:
         return QueryBatch(q_net, qids, texts), encode_ms
 
     def device_for(self, q_net: QNet) -> torch.device:
-        """The device asked for; unless one is, where the encoder is, or the q-nets already are."""
-        if self._encoder is not None:
-            return self._encoder.model.device
-        if self._device == "auto" and q_net.device.type != "cpu":
+        """The device asked for; unless one is, where the q-nets already are.
+
+        A model that was loaded by the caller says it, too. One that is loaded here, on the first of
+        several GPUs, does not: the documents lie on all.
+        """
+        if self._model is not None and not isinstance(self._model, str):
+            return self._model.device
+        if self._encoder is None and self._device == "auto" and q_net.device.type != "cpu":
             return q_net.device
         return choose_device(self._device)
 
     def _q_nets(self, queries: Sequence[str | QNet]) -> QNet:
         if all(isinstance(query, str) for query in queries):
             return self.encoder.encode([str(query) for query in queries])
-        return QNet.cat([self.encoder.encode([q]) if isinstance(q, str) else q for q in queries])
+        parts = [self.encoder.encode([q]) if isinstance(q, str) else q for q in queries]
+        encoded = [part for part, q in zip(parts, queries, strict=True) if isinstance(q, str)]
+        first = (encoded or parts)[0]  # the others follow where it is
+        return QNet.cat([part.to(first.device, first.dtype) for part in parts])
 
     def _load(self) -> QueryEncoder:
         if self._model is None or isinstance(self._model, str):

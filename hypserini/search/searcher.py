@@ -207,12 +207,14 @@ class LuceneHypencoderSearcher:
             options = self.options if same and self.options is not None else chosen.options()
         if chosen.options is not RerankOptions:  # which may be given more than there is
             k = min(k, max(1, self.index.num_vectors))
-        options = calibrated(self.index, options, k, self.calibration)
+        # A mode that is named is searched whole, and reranking is no search.
+        cascade = None if mode or chosen.options is RerankOptions else self.cascade
+        depth = k if cascade is None else cascade.depth_for(k, self.index)
+        options = calibrated(self.index, options, depth, self.calibration)
         wanted = make_filter(self.index, filter)
 
         def search(batch: Batch) -> list[Hits]:
             encoded, encode_ms = self._query_side.batch(*batch)
-            cascade = None if mode else self.cascade  # a mode that is named is searched whole
             how = (mode or self.mode, options, wanted, cascade)
             rankings = self.rank_batch(encoded, k, *how)
             for hits in rankings:
@@ -318,9 +320,14 @@ class LuceneHypencoderSearcher:
         Raises:
             IndexingError: The index has no vector of the document.
         """
-        contents = self.contents(docid)
         return explain_score(
-            self.index, self.encoder, query, docid, contents, query_words=query_words
+            self.index,
+            self.encoder,
+            query,
+            docid,
+            self.contents(docid),
+            query_words=query_words,
+            max_length=self.metadata.max_length if self.metadata else None,
         )
 
     def close(self) -> None:

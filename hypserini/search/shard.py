@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from hypserini.modeling import QNet
 from hypserini.modeling.q_net_config import QNetConfig
 from hypserini.search.cascade import Cascade
 from hypserini.search.filters import remake_filter
+from hypserini.search.modes.auto import AutoOptions
 from hypserini.search.modes.first_stage import GivenRankings
 from hypserini.search.modes.rerank import Reranked, RerankOptions
 from hypserini.search.ranking import Hits
@@ -90,6 +91,8 @@ class Shard:
             return [_nothing(qid, options) for qid in query.qids]
         if not isinstance(options, RerankOptions):
             k = min(k, index.num_vectors)
+        if isinstance(options, AutoOptions):  # which were made where other threads are
+            options = replace(options, threads=torch.get_num_threads())
         wanted = None if filter is None else remake_filter(index, filter)
         return self._searcher.rank_batch(query.batch(), k, mode, options, wanted, cascade)
 

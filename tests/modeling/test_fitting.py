@@ -12,14 +12,17 @@ from hypserini.encode import DocumentEncoder, QueryEncoder
 from hypserini.modeling import load_model
 from hypserini.modeling.fitting import Fitting
 
+APPLE = RuntimeError("MPS backend out of memory (MPS allocated: 9.01 GB)")
 
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no memory"), APPLE], ids=["cuda", "mps"])
 @pytest.mark.parametrize(("room", "least"), [(1, 1), (7, 1), (64, 64), (100, 64), (1000, 64)])
-def test_all_is_done_once_in_parts_that_fit(room: int, least: int, caplog) -> None:
+def test_all_is_done_once_in_parts_that_fit(room: int, least: int, error, caplog) -> None:
     done: list[int] = []
 
     def work(start: int, end: int) -> None:
         if end - start > room:
-            raise torch.OutOfMemoryError("no memory")
+            raise error
         done.extend(range(start, end))
 
     fitting = Fitting("documents", least)
@@ -33,11 +36,14 @@ def test_all_is_done_once_in_parts_that_fit(room: int, least: int, caplog) -> No
 
 
 def test_what_cannot_fit_is_an_error() -> None:
-    def work(start: int, end: int) -> None:
-        raise torch.OutOfMemoryError("no memory")
+    for error in (torch.OutOfMemoryError("no memory"), RuntimeError("another")):
 
-    with pytest.raises(torch.OutOfMemoryError):
-        Fitting("documents", 64).run(work, 500)
+        def work(start: int, end: int, error: Exception = error) -> None:
+            raise error
+
+        with pytest.raises(type(error)) as caught:
+            Fitting("documents", 64).run(work, 500)
+        assert caught.value is error
 
 
 def test_texts_are_encoded_alike_in_halves(tiny_model: Path, monkeypatch) -> None:

@@ -38,3 +38,16 @@ def test_names_of_other_tools_are_understood():
     assert check_pooling("mean_sqrt_len_tokens+cls") == "mean_sqrt_len+cls"
     with pytest.raises(ModelError, match=r"'median'.*weightedmean"):
         check_pooling("cls+median")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("pooling", ["mean", "mean_sqrt_len", "weightedmean", "mean_with_pads"])
+def test_long_texts_in_narrow_formats(pooling, dtype):
+    generator = torch.Generator().manual_seed(0)
+    states = (1 + torch.randn(2, 700, 8, generator=generator)).to(dtype)
+    mask = (torch.arange(700) < torch.tensor([[700], [400]])).long()
+    found = pool(states, mask, pooling)
+    assert found.dtype == dtype
+    torch.testing.assert_close(
+        found.double(), pool(states.double(), mask, pooling), rtol=0.01, atol=0.01
+    )

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from conftest import make_tokenizer
 from transformers import AutoConfig, AutoModel
 
+from hypserini.modeling import load_model
 from hypserini.modeling.positions import UNLIMITED, positions_of
 
 SHAPE = {
@@ -46,3 +48,22 @@ def test_the_limit_is_what_the_model_can_read(kind, changes, limit):
     with torch.no_grad():
         states = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     assert states.shape == (1, longest, 32)
+
+
+def test_angles_of_rotary_positions_stay_exact(tmp_path):
+    """Rounded with the weights, they would turn far tokens by radians."""
+    from transformers import ModernBertConfig, ModernBertModel
+
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
+    made = ModernBertConfig(num_hidden_layers=2, vocab_size=200, pad_token_id=0, **sizes)
+    ModernBertModel(made).save_pretrained(tmp_path)
+    make_tokenizer(tmp_path).save_pretrained(tmp_path)
+    exact, narrow = (
+        load_model(tmp_path, device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16")
+    )
+    angles = {name: one for name, one in exact.named_buffers() if name.endswith("inv_freq")}
+    assert angles
+    for name, one in narrow.named_buffers():
+        if name in angles:
+            assert torch.equal(one, angles[name])
+    assert {parameter.dtype for parameter in narrow.parameters()} == {torch.bfloat16}

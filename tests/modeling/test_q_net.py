@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hypserini.errors import ModelError
-from hypserini.modeling import QNet, QNetConfig, q_net_config
+from hypserini.modeling import QNet, QNetConfig, q_net_config, scoring
 from hypserini.modeling.scoring import score_groups_dense
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
@@ -177,6 +177,29 @@ def test_the_number_of_threads_changes_no_score(rows):
         torch.set_num_threads(before)
     np.testing.assert_allclose(scores[0].numpy(), expected(q_net, x), atol=1e-4)
     assert torch.allclose(scores[0], scores[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("activation", "calls"), [("relu", 6), ("gelu", 0)])
+def test_bias_and_relu_are_part_of_a_long_product(monkeypatch, activation: str, calls: int):
+    """As on a graphics card."""
+    q_net = make(QNetConfig((48, 48, 48, 1), activation_type=activation), dtype=torch.float32)
+    x = documents(scoring.FUSED_ROWS + 70, 48, torch.float32)
+    plain, few = q_net.score(x), q_net.score(x[:640])
+    used, fused = [], torch._addmm_activation
+    monkeypatch.setattr(torch, "_addmm_activation", lambda *a: used.append(a) or fused(*a))
+    monkeypatch.setattr(scoring, "FUSING", ("cpu",))
+    torch.testing.assert_close(q_net.score(x), plain, rtol=1e-5, atol=1e-5)
+    assert len(used) == calls
+    torch.testing.assert_close(q_net.score(x[:640]), few, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_products_of_narrow_vectors_are_not_rounded(dtype):
+    """A bi-encoder's scores: rounded to a narrow format, they would tie by the dozen."""
+    q_net = make(QNetConfig((32, 1)), dtype=dtype)
+    x = documents(5000, 32, dtype)
+    wanted = q_net.matrices[0].squeeze(-1).double() @ x.double().T
+    torch.testing.assert_close(q_net.score(x).double(), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_several_threads_may_score_with_one_q_net():

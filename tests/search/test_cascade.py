@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,17 +15,6 @@ from hypserini.modeling.nested import shortened
 from hypserini.search.__main__ import main
 from hypserini.search.cascade import Cascade
 from hypserini.search.searcher import LuceneHypencoderSearcher
-
-
-@pytest.fixture(scope="module")
-def nested_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model, as if it had been trained in sizes of 1 and 2 hidden blocks."""
-    folder = tmp_path_factory.mktemp("nested") / "model"
-    shutil.copytree(tiny_model, folder)
-    config = json.loads((folder / "config.json").read_text())
-    config["query_encoder_kwargs"]["nested"] = [1]
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 def _search(index: Path, model: Path, queries: list[str], k: int, **how: object) -> dict:

@@ -118,3 +118,17 @@ def test_others_may_search_meanwhile(searcher) -> None:
     other.join()
     assert all(one == wanted for one in found)
     assert all(total(one.document_words) == pytest.approx(one.score, rel=0.01) for one in explained)
+
+
+def test_what_is_explained_is_what_was_encoded(
+    index: Path, nested_model: Path, collection: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    with LuceneHypencoderSearcher(index, str(nested_model), device="cpu", q_net_size=1) as small:
+        found = small.explain("graph walk", "doc0001")
+        assert total(found.query_words) == pytest.approx(found.score, rel=0.01, abs=0.01)
+    short = ["--collection", str(collection), "--model", str(tiny_model), "--max-length", "8"]
+    assert build([*short, "--index", str(tmp_path / "short"), "--quiet"]) == 0
+    with LuceneHypencoderSearcher(tmp_path / "short", device="cpu") as searcher:
+        found = searcher.explain("graph walk", "doc0001")
+        assert len(found.document_words.words) <= 6  # between two special tokens
+        assert total(found.document_words) == pytest.approx(found.score, rel=0.01, abs=0.01)

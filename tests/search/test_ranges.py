@@ -12,6 +12,7 @@ from hypserini.errors import IndexingError
 from hypserini.index.writer import IndexWriter
 from hypserini.search.bm25 import Bm25, Bm25Options
 from hypserini.search.hybrid import HybridOptions, fuse
+from hypserini.search.modes.auto import AutoOptions
 from hypserini.search.modes.exhaustive import ExhaustiveOptions
 from hypserini.search.modes.first_stage import GivenRankings
 from hypserini.search.modes.graph import GraphOptions
@@ -143,5 +144,9 @@ def test_of_a_searcher_too(searcher, index: Path) -> None:
 def test_a_budget_that_is_gone_before_the_search_begins_is_told_of(searcher) -> None:
     with pytest.raises(IndexingError, match="scores 48 documents to know where to look"):
         searcher.search("graph", 5, mode="tangent", options=TangentOptions(max_scored=48))
+    with pytest.raises(IndexingError, match=r"may score 1 in all: allow more \(--max-scored\)"):
+        searcher.search("graph", 5, mode="graph", options=GraphOptions(max_scored=1))
+    auto = AutoOptions(TangentOptions(max_scored=60))
+    assert searcher.search("graph", 5, mode="auto", options=auto).cost.evaluations <= 60
     options = TangentOptions(max_scored=49)
     assert len(searcher.search("graph", 5, mode="tangent", options=options)) == 5

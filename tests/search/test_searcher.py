@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from hypserini.encode import DocumentEncoder, QueryEncoder
 from hypserini.errors import IndexingError
 from hypserini.index.build import build_index
 from hypserini.index.writer import IndexWriter
+from hypserini.search import query_side
+from hypserini.search.index_encoder import load_encoder
 from hypserini.search.modes.graph import GraphOptions
 from hypserini.search.modes.tangent import TangentOptions
 from hypserini.search.scorer import QNetScorer
@@ -83,6 +87,35 @@ def test_who_takes_a_few_rankings_has_the_others_not_searched(
         rankings.close()
         assert len(prepared) <= 4 + 2 * 2 * threads
         assert torch.get_num_threads() == cores
+
+
+def test_threads_load_one_model(index: Path, tiny_model: Path, monkeypatch) -> None:
+    loaded = []
+
+    def load(*given, **how):
+        loaded.append(given)
+        time.sleep(0.2)
+        return load_encoder(*given, **how)
+
+    monkeypatch.setattr(query_side, "load_encoder", load)
+    with LuceneHypencoderSearcher(index, device="cpu") as searcher:
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(lambda query: searcher.search(query, 3), ["graph walk"] * 3))
+    assert len(loaded) == 1
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_model_that_is_loaded_here_leaves_all_gpus_to_the_documents(
+    index: Path, encoded, monkeypatch
+) -> None:
+    model, _, _ = encoded
+    with LuceneHypencoderSearcher(index, device="cpu") as searcher:
+        side = searcher._query_side
+        q_net = side.encoder.encode(["graph walk"])
+        monkeypatch.setattr(query_side, "choose_device", lambda name: torch.device("cuda"))
+        assert side.device_for(q_net) == torch.device("cuda")
+    with LuceneHypencoderSearcher(index, model) as searcher:
+        assert searcher._query_side.device_for(q_net) == torch.device("cpu")
 
 
 def test_q_nets_are_scored_on_the_device_asked_for(index: Path, encoded, monkeypatch) -> None:

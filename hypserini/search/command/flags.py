@@ -157,7 +157,8 @@ def add_mode_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="score all documents (exhaustive), those that the q-net's gradient leads to "
         "(tangent), those met on a walk over the graph (graph), or given ones (rerank); auto: "
-        "exhaustive where that is quick on this device, else tangent (default: auto)",
+        "exhaustive where that is quick on this device, else tangent, which flags of tangent search"
+        " choose, too (default: auto)",
     )
     group.add_argument(
         "--filter",

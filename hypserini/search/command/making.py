@@ -15,6 +15,9 @@ from hypserini.search.command import plan as plans
 from hypserini.search.command.plan import Around, Output, Place, SearchPlan, Telling
 from hypserini.search.resident.residence import Residence
 
+OF_TANGENT = ("fetch", "rounds", "ef_search", "stable", "max_scored")
+"""Flags that only a search by tangents heeds, and the graph's with a mode of its own."""
+
 
 def make_plan(args: argparse.Namespace) -> SearchPlan:
     """What the flags ask for.
@@ -61,8 +64,12 @@ def make_plan(args: argparse.Namespace) -> SearchPlan:
 
 
 def _mode(args: argparse.Namespace) -> str:
-    # The default is to choose; candidates that are given say what is meant.
-    return "rerank" if args.mode == "auto" and (args.rerank_run or args.first_stage) else args.mode
+    # The default is to choose; what else is given may say what is meant.
+    if args.mode != "auto":
+        return args.mode
+    if args.rerank_run or args.first_stage:
+        return "rerank"
+    return "tangent" if any(name in args.given for name in OF_TANGENT) else "auto"
 
 
 def _contradictions(args: argparse.Namespace, mode: str) -> Iterator[str]:
@@ -93,6 +100,11 @@ def _contradictions(args: argparse.Namespace, mode: str) -> Iterator[str]:
         yield "BM25 takes both --k1 and --b, or neither."
     if args.target_overlap and (args.fetch or args.rounds or args.ef_search):
         yield "--target-overlap finds --fetch, --rounds and --ef-search: leave these out."
+    if args.target_overlap and args.cascade is not None:
+        yield "--target-overlap counts on whole q-nets: leave --cascade out."
+    for name in ("max_scored", "stable"):
+        if args.target_overlap and name in args.given:
+            yield f"{args.given[name]} ends searches that --target-overlap counts on: leave it out."
 
 
 def _owners(args: argparse.Namespace, mode: str) -> list[cli.Row]:

@@ -49,6 +49,8 @@ def choose_mode(
     That is kept with the index, so that the same search is the same every time.
     """
     documents = count_searched(index, filter)
+    if (options.tangent.max_scored or documents) < documents:
+        return "tangent"
     few = documents <= ROWS_ON_CPU  # to measure is to score as many
     rate = 0.0 if few else milliseconds_a_document(index, scorer, options.threads)
     milliseconds = documents * rate

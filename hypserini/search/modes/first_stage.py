@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hypserini.errors import RunError
-from hypserini.formats.runs import Hit, first_lines, read_run
+from hypserini.formats.runs import Hit, read_run
 from hypserini.search.bm25 import Bm25
 from hypserini.search.filters import Filter
 from hypserini.search.scorer import QueryBatch
@@ -78,12 +78,13 @@ class RunFile(GivenRankings):
     """
 
     def __init__(self, path: str | Path, qids: Sequence[str], depth: int = DEPTH) -> None:
-        run = read_run(path)
+        lines: dict[str, int] = {}
+        run = read_run(path, lines)
         wanted = set(qids)
         unknown = [qid for qid in run if qid not in wanted]
         if len(unknown) == len(run):
             raise RunError(
-                f"{path}, line {first_lines(path, unknown[:1])[0]}: none of the run's "
+                f"{path}, line {lines[unknown[0]]}: none of the run's "
                 f"{len(run):,} topics (the first is {unknown[0]}) is among the topics to search: "
                 "give the topics that the run was made for."
             )
@@ -91,7 +92,7 @@ class RunFile(GivenRankings):
             logger.warning(
                 "%s, line %d: topic %s is not among the topics; %s of the run's topics are not"
                 " reranked",
-                *(path, first_lines(path, unknown[:1])[0], unknown[0], f"{len(unknown):,}"),
+                *(path, lines[unknown[0]], unknown[0], f"{len(unknown):,}"),
             )
         empty = [qid for qid in qids if qid not in run]
         if empty:

@@ -179,6 +179,11 @@ def search_by_graph(
         return search_exhaustively(index, batch, k, scorer, ExhaustiveOptions(), filter)
     budget = jvm.LARGEST if options.max_scored is None else options.max_scored
     points = first_points(options.max_scored)
+    if options.entry == "tangent" and budget <= points:
+        raise IndexingError(
+            "a walk that begins where the tangent leads scores a document to know that, and one at"
+            f" least after it, and may score {budget} in all: allow more (--max-scored)."
+        )
 
     def rank(position: int, q_net: QNet) -> Hits:
         started = time.perf_counter()

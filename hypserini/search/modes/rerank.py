@@ -181,7 +181,7 @@ def put_last(hits: list[Hit], docids: Sequence[str], k: int) -> None:
     """Append documents that have no score to a ranking, up to `k` in all."""
     # A run is sorted by score, so what comes last must have less than all others.
     least = hits[-1].score if hits else 0.0
-    rest = docids[: k - len(hits)]
+    rest = docids[: max(0, k - len(hits))]
     hits.extend(Hit(docid, least - below) for below, docid in enumerate(rest, start=1))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 from torch import Tensor
+
+from hypserini.modeling.devices import adds_up_wide
 
 AT_ONCE = 1 << 16
 """Rows that are widened to float32 at once."""
@@ -24,7 +24,7 @@ def products(vectors: Tensor, directions: Tensor, by_angle: Tensor, lengths: Ten
         lengths: `[n] float32`, there, which are above zero.
     """
     # Narrow numbers are multiplied exactly and added up in float32, in one pass over the vectors.
-    multiply = _by_parts if _adds_up_wide(vectors.dtype, vectors.device) else _widened
+    multiply = _by_parts if adds_up_wide(vectors.dtype, vectors.device) else _widened
     found = multiply(vectors, directions)
     return found.div_(torch.where(by_angle[:, None], lengths, 1.0))
 
@@ -49,18 +49,6 @@ def in_parts(directions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         parts.append(rest.to(dtype))
         rest = rest - parts[-1].float()
     return torch.stack(parts), scale
-
-
-@cache
-def _adds_up_wide(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether products of narrow numbers there can come out in float32: on most GPUs."""
-    if dtype is torch.float32:
-        return False
-    one = torch.ones(16, 16, dtype=dtype, device=device)
-    try:
-        return bool((torch.mm(one, one, out_dtype=torch.float32) == 16).all())
-    except (TypeError, RuntimeError):  # of an older torch, or no such product there
-        return False
 
 
 def _by_parts(vectors: Tensor, directions: Tensor) -> Tensor:

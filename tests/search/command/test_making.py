@@ -88,6 +88,9 @@ def test_what_would_be_ignored_is_refused(flags: str, ignored: str) -> None:
         (f"{TOPICS} --first-stage bm25 --budget 5", "--budget belongs to --adaptive"),
         (f"{TOPICS} --hybrid rrf --k1 0.9", "both --k1 and --b"),
         (f"{TOPICS} --target-overlap 0.9 --fetch 64", "--target-overlap finds --fetch"),
+        (f"{TOPICS} --target-overlap 0.9 --cascade 1", "counts on whole q-nets"),
+        (f"{TOPICS} --target-overlap 0.9 --max-scored 99", "--max-scored ends searches"),
+        (f"{TOPICS} --target-overlap 0.9 --stable 0.005", "--stable ends searches"),
     ],
 )
 def test_contradictions(flags: str, complaint: str) -> None:
@@ -134,3 +137,10 @@ def test_the_plan_holds_what_the_flags_say() -> None:
     assert reranking.mode == "rerank"
     assert plan(QUERY).hits == 10
     assert plan(PROMPT).hits == 5
+
+
+@pytest.mark.parametrize("flag", ["fetch 64", "rounds 2", "ef-search 64", "stable 0.1"])
+def test_flags_of_a_mode_choose_it(flag: str) -> None:
+    assert plan(TOPICS).mode == "auto"
+    assert plan(f"{TOPICS} --{flag}").mode == "tangent"
+    assert plan(f"{TOPICS} --max-scored 500").options.max_scored == 500

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import simulated
 import torch
 from conftest import make_documents, write_jsonl
 from processes import run
@@ -36,6 +37,7 @@ DOCS, DELETED, K = 1600, 200, 10
 TANGENT = TangentOptions(fetch=256, ef=600, rounds=5)
 NEAR = {"bf16": 2e-3, "fp16": 3e-4}
 """How far the scores of narrow vectors, multiplied in float32, are from those of the vectors."""
+DEVICE = simulated.wanted("cpu")
 TWO_DEVICES = "two devices"
 WAYS = ["one device", TWO_DEVICES, "no room"]
 
@@ -63,14 +65,21 @@ def lucene(index: Path) -> Iterator[LuceneHypencoderSearcher]:
         yield searcher
 
 
+def two_devices(device: torch.device) -> list[torch.device]:
+    """Two of a kind; of the CPU, which is one alone, the same twice."""
+    if device.type == "cpu":
+        return [device, device]
+    return [torch.device(device.type, number) for number in range(2)]
+
+
 @pytest.fixture(params=WAYS)
 def resident(request, index: Path, monkeypatch) -> Iterator[LuceneHypencoderSearcher]:
     """One whose field lies on one or two devices, or has no room there."""
     if request.param == TWO_DEVICES:
-        monkeypatch.setattr(choice, "devices_like", lambda device: [device, device])
+        monkeypatch.setattr(choice, "devices_like", two_devices)
     memory = 1000 if request.param == "no room" else None
     with LuceneHypencoderSearcher(
-        index, device="cpu", residence=Residence(True, memory=memory)
+        index, device=DEVICE, residence=Residence(True, memory=memory)
     ) as searcher:
         yield searcher
 
