@@ -39,7 +39,7 @@ INPUTS ?= 100000
 
 flag = $(if $(2),--$(1) "$(2)")
 
-.PHONY: help setup jar demo index search test test-crash test-cluster fuzz lint format bench bench-search bench-effectiveness bench-heads train-small wheel docs clean
+.PHONY: help setup jar demo index search test test-device test-crash test-cluster fuzz lint format bench bench-search bench-effectiveness bench-heads train-small wheel docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,10 @@ test: jar $(LUCENE10)/.ready ## run the tests (offline, no GPU needed)
 	OMP_WAIT_POLICY=PASSIVE HYPSERINI_LUCENE10_JAR_DIR=$(CURDIR)/$(LUCENE10) \
 	  $(RUN) -m pytest $(TESTS) --numprocesses $(WORKERS) \
 	  --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-device: jar ## search in every mode on a simulated device, whose tensors mix with no others
+	HYPSERINI_TEST_DEVICE=simulated OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest -n $(WORKERS) \
+	  tests/test_gpu.py tests/search/resident $(ARGS)
 
 test-crash: jar ## kill builds, changes, searches and encodings 300 times, check what is left
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest $(TESTS) -m slow -s $(ARGS)

@@ -5,13 +5,14 @@ so does what would read one as if it lay here. So what searches there would sear
 but for the card's own faults and rounding. There are two, `simulated:0` and `simulated:1`.
 
 torch lets Python implement the operations of one further device ("PrivateUse1"); each is done by
-the CPU's here. A process has it for good, and its other tests would see an accelerator: `install`
-is for processes of their own.
+the CPU's here. A process has it for good, and its other tests would see an accelerator; so it is
+there only where HYPSERINI_TEST_DEVICE names it.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -69,11 +70,8 @@ class There(Tensor):
 
 
 def wanted(default: str) -> str:
-    """The device that HYPSERINI_TEST_DEVICE names, else `default`; this process then has it."""
-    name = os.environ.get("HYPSERINI_TEST_DEVICE", default)
-    if name.startswith(NAME) and not _LIBRARY:
-        install()
-    return name
+    """The device that HYPSERINI_TEST_DEVICE names, else `default`."""
+    return os.environ.get("HYPSERINI_TEST_DEVICE", default)
 
 
 def install() -> None:
@@ -82,6 +80,8 @@ def install() -> None:
     # Whatever is asked of the device and has no such tensor among its arguments, such as `zeros`.
     _LIBRARY.append(torch.library.Library("_", "IMPL"))
     _LIBRARY[0].fallback(lambda op, *args, **kwargs: _done(op, args, kwargs), "PrivateUse1")
+    # In which no view of a subclass can be taken.
+    torch.inference_mode = lambda mode=True: torch.no_grad() if mode else nullcontext()
     for maker in ("tensor", "as_tensor"):  # they copy below where Python is asked
         setattr(torch, maker, _by_way_of_the_cpu(getattr(torch, maker)))
 
@@ -150,3 +150,7 @@ def _held(value: Any) -> Any:
 
 def _there(value: Any, place: torch.device) -> Any:
     return There(value, place) if isinstance(value, Tensor) else value
+
+
+if wanted("").startswith(NAME):  # before what is imported later takes torch as it is
+    install()
