@@ -86,6 +86,7 @@ def _build(
         threads=threads,
         ram_buffer_mb=limit_memory(memory),
     ) as writer:
+        writer.check_optimize(size)  # before anything is made
         done = 0
         with tqdm(total=size, desc=folder.name, unit=" docs", file=sys.stderr) as bar:
             for block in data.blocks(size):
