@@ -18,10 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.backend_registration import (
-    _DummyPrivateUse1Hook,
-    _setup_privateuseone_for_python_backend,
-)
 
 NAME = "simulated"
 DEVICES = 2
@@ -76,7 +72,13 @@ def wanted(default: str) -> str:
 
 def install() -> None:
     """Let this process have the devices."""
-    _setup_privateuseone_for_python_backend(NAME, _Module, _Hook())
+    from torch.utils import backend_registration as registration
+
+    class Hook(registration._DummyPrivateUse1Hook):
+        def device_count(self) -> int:
+            return DEVICES
+
+    registration._setup_privateuseone_for_python_backend(NAME, _Module, Hook())
     # Whatever is asked of the device and has no such tensor among its arguments, such as `zeros`.
     _LIBRARY.append(torch.library.Library("_", "IMPL"))
     _LIBRARY[0].fallback(lambda op, *args, **kwargs: _done(op, args, kwargs), "PrivateUse1")
@@ -87,11 +89,6 @@ def install() -> None:
 
 
 _LIBRARY: list[torch.library.Library] = []  # what is not held is unregistered
-
-
-class _Hook(_DummyPrivateUse1Hook):
-    def device_count(self) -> int:
-        return DEVICES
 
 
 class _Module:

@@ -22,7 +22,7 @@ import numpy as np
 from hypserini.errors import CollectionError, IndexingError, ModelError
 from hypserini.formats.collection import Collection, Document
 from hypserini.index.consumed import Consumed
-from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model
+from hypserini.index.metadata import VECTORS_FROM, IndexMetadata, way_to_model, written
 from hypserini.index.options import IndexOptions
 from hypserini.index.place import IndexPlace
 from hypserini.index.progress import BuildProgress
@@ -140,7 +140,7 @@ def _fresh_metadata(
         max_length=encoder.max_length,
         similarity="",
         vectors=options.vectors,
-        collection=collection,
+        collection=written(collection),
         fields=",".join(options.fields or ()),
         l2_norm=model.config.normalize,
         query_prefix=model.config.query_prefix,

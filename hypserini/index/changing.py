@@ -18,7 +18,7 @@ from hypserini.formats.workplace import LOCK
 from hypserini.index import lucene_files
 from hypserini.index.build import build_index
 from hypserini.index.consumed import Consumed
-from hypserini.index.metadata import PREFIX, IndexMetadata, find_model
+from hypserini.index.metadata import PREFIX, IndexMetadata, find_model, written
 from hypserini.index.options import IndexOptions
 from hypserini.index.reader import Index
 from hypserini.index.sharded import ShardOfCollection
@@ -151,7 +151,7 @@ def _check_complete(source: Collection, beside: Path, metadata: IndexMetadata) -
     noted = _user_data(beside)
     added = _metadata(beside)
     for what, before, now in (
-        ("of", added.collection, str(source.path)),
+        ("of", added.collection, written(str(source.path))),
         ("encoded by weights", added.fingerprint, metadata.fingerprint),
     ):
         if before != now:

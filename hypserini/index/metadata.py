@@ -90,6 +90,11 @@ class IndexMetadata:
             ) from error
 
 
+def written(text: str) -> str:
+    """A text as an index keeps it: a path need not be UTF-8."""
+    return text.encode(errors="replace").decode()
+
+
 def way_to_model(index: Path, model: str) -> str:
     """How a model's folder is reached from an index's; "" where the model is no folder."""
     if not os.path.isabs(model):

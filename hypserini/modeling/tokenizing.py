@@ -78,7 +78,8 @@ def _forget() -> None:
     _lock = threading.Lock()  # another thread may have held it when this process was forked
 
 
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def padding_id(tokenizer: Any, vocabulary: int | None = None) -> int:

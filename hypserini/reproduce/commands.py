@@ -19,7 +19,7 @@ HUB = "hf"
 
 _HOW = (
     *("--quiet", "--device", "--batch-size", "--threads", "--memory", "--commit-seconds"),
-    *("--cluster", "--cluster-cpus", "--cluster-gpus", "--explain-cost"),
+    *("--cluster", "--cluster-cpus", "--cluster-gpus", "--explain-cost", "--optimize"),
 )
 """Flags that change how something is made, and not what."""
 

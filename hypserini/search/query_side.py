@@ -109,11 +109,12 @@ class QuerySide:
     def device_for(self, q_net: QNet) -> torch.device:
         """The device asked for; unless one is, where the q-nets already are.
 
-        A model that was loaded by the caller says it, too. One that is loaded here, on the first of
-        several GPUs, does not: the documents lie on all.
+        Of a model that the caller loaded, where it encodes. One that is loaded here, on the first
+        of several GPUs, does not say it: the documents lie on all.
         """
-        if self._model is not None and not isinstance(self._model, str):
-            return self._model.device
+        is_given = self._model is not None and not isinstance(self._model, str)
+        if is_given and self._encoder is not None:
+            return self._encoder.model.device
         if self._encoder is None and self._device == "auto" and q_net.device.type != "cpu":
             return q_net.device
         return choose_device(self._device)
@@ -124,7 +125,7 @@ class QuerySide:
         parts = [self.encoder.encode([q]) if isinstance(q, str) else q for q in queries]
         encoded = [part for part, q in zip(parts, queries, strict=True) if isinstance(q, str)]
         first = (encoded or parts)[0]  # the others follow where it is
-        return QNet.cat([part.to(first.device, first.dtype) for part in parts])
+        return QNet.cat([part.to(first.device) for part in parts])
 
     def _load(self) -> QueryEncoder:
         if self._model is None or isinstance(self._model, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -248,3 +249,12 @@ def test_a_killed_build_is_resumed_without_losing_or_doubling_a_document(
         assert opened.num_docs == 8_000
     assert not building.exists()
     shutil.rmtree(path)
+
+
+def test_a_collection_need_not_lie_at_a_path_in_utf8(tmp_path: Path, tiny_model: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"donn\xe9es")
+    folder.mkdir()
+    source = write_jsonl(folder / "corpus.jsonl", make_documents(5))
+    index = tmp_path / "ix"
+    assert build("--collection", source, "--model", tiny_model, "--index", index) == 0
+    assert sorted(docids(index)) == [f"doc{number:04}" for number in range(5)]

@@ -15,6 +15,7 @@ from rankings import assert_same_ranking
 from hypserini import LuceneHypencoderSearcher
 from hypserini.errors import IndexingError
 from hypserini.formats.runs import read_run
+from hypserini.index import sharded
 from hypserini.index.__main__ import main as build
 from hypserini.index.lucene_files import SHARDS
 from hypserini.index.place import IndexPlace
@@ -49,6 +50,21 @@ def run(topics_file: Path, tmp_path: Path) -> Callable[..., dict]:
         return read_run(output)
 
     return search_index
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The shards that are begun, of which the second fails at first."""
+    real, names = sharded.build_index, []
+
+    def failing(source, folder, *args, **kwargs):
+        names.append(folder.name)
+        if len(names) == 2:
+            raise IndexingError("no room")
+        return real(source, folder, *args, **kwargs)
+
+    monkeypatch.setattr(sharded, "build_index", failing)
+    return names
 
 
 @pytest.mark.parametrize(
@@ -99,22 +115,11 @@ def test_the_shards_share_out_the_documents(made) -> None:
 
 
 def test_an_interrupted_build_of_shards_goes_on(
-    tmp_path, collection, tiny_model, other_model, monkeypatch, capsys
+    tmp_path, collection, tiny_model, other_model, begun, capsys
 ) -> None:
-    from hypserini.index import sharded
-
     collection = Path(shutil.copy(collection, tmp_path))
     base = ["--collection", str(collection), "--model", str(tiny_model), "--quiet"]
     flags = [*base, "--index", str(tmp_path / "index"), "--shards", "3"]
-    real, begun = sharded.build_index, []
-
-    def failing(source, folder, *args, **kwargs):
-        begun.append(folder.name)
-        if len(begun) == 2:
-            raise IndexingError("no room")
-        return real(source, folder, *args, **kwargs)
-
-    monkeypatch.setattr(sharded, "build_index", failing)
     assert build(flags) == 2
     for given, said in (
         (flags, "give --resume"),
@@ -143,8 +148,6 @@ def test_an_interrupted_build_of_shards_goes_on(
 def test_shards_are_replaced_when_their_successors_are_complete(
     tmp_path, collection, tiny_model, monkeypatch, capsys
 ) -> None:
-    from hypserini.index import sharded
-
     index = tmp_path / "index"
     more = write_jsonl(tmp_path / "more.jsonl", make_documents(60, seed=3))
     how = ["--model", str(tiny_model), "--index", str(index), "--quiet"]
@@ -421,22 +424,11 @@ def test_a_merge_brings_back_what_was_deleted(made, tmp_path) -> None:
 
 
 def test_shards_are_changed_beside_an_unfinished_build_that_replaces_them(
-    made, tmp_path, collection, tiny_model, monkeypatch
+    made, tmp_path, collection, tiny_model, begun
 ) -> None:
-    from hypserini.index import sharded
-
     index = shutil.copytree(made / "shards-2", tmp_path / "index")
     flags = ["--collection", str(collection), "--model", str(tiny_model), "--quiet"]
     flags += ["--index", str(index), "--shards", "2"]
-    real, begun = sharded.build_index, []
-
-    def failing(source, folder, *args, **kwargs):
-        begun.append(folder.name)
-        if len(begun) == 2:
-            raise IndexingError("no room")
-        return real(source, folder, *args, **kwargs)
-
-    monkeypatch.setattr(sharded, "build_index", failing)
     assert build([*flags, "--overwrite"]) == 2
     assert build(["--index", str(index), "--delete", "id:doc0001"]) == 0
     assert build([*flags, "--resume"]) == 0

@@ -115,6 +115,7 @@ def test_a_model_that_is_loaded_here_leaves_all_gpus_to_the_documents(
         monkeypatch.setattr(query_side, "choose_device", lambda name: torch.device("cuda"))
         assert side.device_for(q_net) == torch.device("cuda")
     with LuceneHypencoderSearcher(index, model) as searcher:
+        assert searcher.encoder.model is model
         assert searcher._query_side.device_for(q_net) == torch.device("cpu")
 
 

@@ -12,6 +12,7 @@ import java.util.Map;
 import org.apache.lucene.index.DirectoryReader;
 import org.apache.lucene.index.IndexWriter;
 import org.apache.lucene.index.IndexWriterConfig;
+import org.apache.lucene.index.SegmentInfos;
 import org.apache.lucene.index.Term;
 import org.apache.lucene.index.VectorSimilarityFunction;
 import org.apache.lucene.search.similarities.BM25Similarity;
@@ -364,7 +365,14 @@ public final class DocumentWriter implements Closeable {
   }
 
   /** Refuses to {@link #optimize} with so many further documents where memory does not suffice. */
-  public void checkOptimize(int further) {
+  public void checkOptimize(int further) throws IOException {
+    boolean isOne =
+        !changed
+            && DirectoryReader.indexExists(directory)
+            && SegmentInfos.readLatestCommit(directory).size() == 1;
+    if (isOne && further == 0) {
+      return; // there is nothing to merge
+    }
     merges.checkOneGraph((long) numDocs() + further);
   }
 

@@ -63,8 +63,12 @@ final class Workers implements Closeable {
       Thread.currentThread().interrupt();
       throw new InterruptedIOException("interrupted while documents were added");
     }
+    // What these mean is known by their class.
     if (first != null && first.getCause() instanceof Error error) {
-      throw error; // no memory, say: what it means is known by its class
+      throw error;
+    }
+    if (first != null && first.getCause() instanceof Refused refused) {
+      throw refused;
     }
     if (first != null) {
       throw new IOException(first.getCause());
