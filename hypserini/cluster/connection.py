@@ -158,7 +158,7 @@ def share_of(ray: Any, options: ClusterOptions, together: int, least: int | None
             f"the cluster has room for {max(rooms, default=0)} processes of the {least} that are"
             f" needed at once, with {shares[-1].cpus if shares else 0:g} processors and {gpus:g}"
             " GPUs each on one node: give less by --cluster-cpus, --cluster-gpus or"
-            " --cluster-replicas, or add nodes."
+            " --replicas, or add nodes."
         )
     return shares[rooms.index(max(rooms))]
 

@@ -231,6 +231,7 @@ def build_shards(
             built = elsewhere(build)
         else:
             built = _one_after_another(build, model, progress)
+        # Refuses shards of two models, before others are removed for them.
         joined([one.to_user_data() for one in built], [target / name for name in build.names])
         documents = [one.consumed for one in built]
         Shards(build.names, documents, built[0].model, built[0].fingerprint).write(target)

@@ -92,8 +92,16 @@ def products(vectors: Tensor, block: Tensor) -> Tensor:
         return torch.mm(vectors, block.t())
     if block.device.type != "cpu" and adds_up_wide(vectors.dtype, block.device):
         return torch.mm(vectors, block.t(), out_dtype=torch.float32)
-    wide = vectors.float()
-    return torch.cat([torch.mm(wide, some.float().t()) for some in block.split(WIDENED)], dim=1)
+    return widened_products(vectors.float(), block)
+
+
+def widened_products(directions: Tensor, vectors: Tensor) -> Tensor:
+    """The inner products `[q, n]` of `float32` directions with vectors of any format."""
+    found = torch.empty(len(directions), len(vectors), device=vectors.device)
+    for start in range(0, len(vectors), WIDENED):
+        some = vectors[start : start + WIDENED].float()
+        found[:, start : start + WIDENED] = (some @ directions.T).T
+    return found
 
 
 def _tiles(rows: float) -> int:

@@ -18,7 +18,7 @@ HUB = "hf"
 """The hub's own command line, which comes with transformers."""
 
 _HOW = (
-    *("--quiet", "--device", "--batch-size", "--threads", "--memory", "--commit-seconds"),
+    *("--quiet", "--device", "--batch-size", "--threads", "--memory", "--commit-every"),
     *("--cluster", "--cluster-cpus", "--cluster-gpus", "--explain-cost", "--optimize"),
 )
 """Flags that change how something is made, and not what."""

@@ -27,10 +27,9 @@ def shown_document(raw: str | None, *, parse: bool = True, longest: int | None =
         return raw
     try:
         # JSON has no NaN, and an answer may hold none: such words stay words.
-        value = json.loads(raw, parse_constant=str)
+        value = _sendable(json.loads(raw, parse_constant=str))
     except (ValueError, RecursionError):
         value = raw
-    value = _sendable(value)
     if isinstance(value, dict):
         fields = {
             name: field if isinstance(field, dict | list) else str(field)

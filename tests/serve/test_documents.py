@@ -35,3 +35,10 @@ def test_what_an_answer_cannot_hold_is_shown_otherwise() -> None:
     assert shown["contents"] == "a \ufffd b"
     assert shown["w"] == ["inf", {"\ufffd": "\ufffd"}]
     json.dumps(shown, allow_nan=False).encode()
+
+
+def test_what_is_nested_deeply_is_shown() -> None:
+    for depth in (300, 600, 900, 990):
+        raw = '{"id": "1", "a": ' + "[" * depth + "]" * depth + ', "b": 1}'
+        shown = shown_document(raw)
+        assert shown == raw or shown["b"] == "1"

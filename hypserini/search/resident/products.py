@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 from hypserini.modeling.devices import adds_up_wide
-
-AT_ONCE = 1 << 16
-"""Rows that are widened to float32 at once."""
+from hypserini.modeling.scoring import WIDENED, widened_products
 
 PARTS = 3
 """Narrow numbers whose sum a direction's component is: three of bfloat16 have all its bits."""
@@ -24,14 +22,15 @@ def products(vectors: Tensor, directions: Tensor, by_angle: Tensor, lengths: Ten
         lengths: `[n] float32`, there, which are above zero.
     """
     # Narrow numbers are multiplied exactly and added up in float32, in one pass over the vectors.
-    multiply = _by_parts if adds_up_wide(vectors.dtype, vectors.device) else _widened
-    found = multiply(vectors, directions)
+    narrow = adds_up_wide(vectors.dtype, vectors.device)
+    multiply = _by_parts if narrow else widened_products
+    found = multiply(directions, vectors)
     return found.div_(torch.where(by_angle[:, None], lengths, 1.0))
 
 
 def lengths_of(vectors: Tensor) -> Tensor:
     """How long vectors `[n, dim]` are, `[n] float32`; those of zeros not quite zero."""
-    found = [part.float().norm(dim=1) for part in vectors.split(AT_ONCE)]
+    found = [part.float().norm(dim=1) for part in vectors.split(WIDENED)]
     return torch.cat(found).clamp_min_(1e-12)
 
 
@@ -51,15 +50,7 @@ def in_parts(directions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return torch.stack(parts), scale
 
 
-def _by_parts(vectors: Tensor, directions: Tensor) -> Tensor:
+def _by_parts(directions: Tensor, vectors: Tensor) -> Tensor:
     parts, scale = in_parts(directions, vectors.dtype)
     each = torch.mm(parts.flatten(0, 1), vectors.T, out_dtype=torch.float32)
     return each.view(PARTS, len(directions), -1).sum(dim=0).mul_(scale)
-
-
-def _widened(vectors: Tensor, directions: Tensor) -> Tensor:
-    found = torch.empty(len(directions), len(vectors), device=vectors.device)
-    for start in range(0, len(vectors), AT_ONCE):
-        some = vectors[start : start + AT_ONCE].float()
-        found[:, start : start + AT_ONCE] = (some @ directions.T).T
-    return found
